@@ -1,0 +1,51 @@
+"""
+`import pipeline` stays cheap: what only workers and commands need is not loaded into the user's process.
+
+Which modules are loaded is compared, not the time it took: milliseconds are a property of the machine.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = [
+    "asyncio",
+    "click",
+    "http",
+    "multiprocessing",
+    "psutil",
+    "rich",
+    "sqlite_utils",
+    "subprocess",
+    "tenacity",
+    "urllib",
+    "workers",
+    "zstandard",
+]
+
+
+def modules_after(statement: str, directory: Path) -> set[str]:
+    """Return the modules a fresh interpreter has loaded once it ran the statement."""
+    program = f"import sys\n{statement}\nprint(*sys.modules)"
+    command = [sys.executable, "-P", "-c", program]
+    result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+@pytest.mark.smoke
+def test_import_pipeline_loads_no_heavy_module(tmp_path: Path) -> None:
+    """The user's start-up pays for orjson and our own modules, not for what the workers need."""
+    # What the interpreter's own start has loaded (path files of the environment may import much) is not ours.
+    loaded = modules_after("import pipeline", tmp_path) - modules_after("pass", tmp_path)
+    heavy = sorted(name for name in loaded if name.partition(".")[0] in HEAVY)
+    assert not heavy, f"`import pipeline` loads {', '.join(heavy)}"
+
+
+@pytest.mark.parametrize("package", ["pipeline", "workers"])
+@pytest.mark.smoke
+def test_package_can_be_imported_from_anywhere(tmp_path: Path, package: str) -> None:
+    """Both packages are installed: they are found from a directory that has nothing of ours."""
+    assert package in modules_after(f"import {package}", tmp_path)
