@@ -1,8 +1,8 @@
 """
 The house rules, run as tests, so that they do not decay.
 
-Each rule is a function from one source file to what it finds there. The tests at the end show every rule a file
-that breaks it: a rule that never turns red checks nothing.
+Each rule is a function from one source file to what it finds there. The tests at the end show every rule a
+file that breaks it: a rule that never turns red checks nothing.
 """
 
 from __future__ import annotations

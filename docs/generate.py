@@ -1,0 +1,171 @@
+"""
+Write the reference pages from the objects in the code that they are about.
+
+    python docs/generate.py            write the pages that are out of date
+    python docs/generate.py --check    write nothing; exit 1 and name the pages that are out of date
+
+What a setting means, what a command takes and what an operator reads in health is said once, in the code,
+beside what does it. The pages are committed, so that they can be read without running anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+REFERENCE: Final = Path(__file__).parent / "reference"
+HELP_WIDTH: Final = 96
+"""Fixed, since click would otherwise wrap the help at the width of whoever's terminal it is."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)
+    lines = [head, ["---"] * len(head), *escaped]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def code(text: object) -> str:
+    """Return the text as code, or a word that can be seen where there is none."""
+    return f"`{text}`" if str(text) else "empty"
+
+
+def default_of(setting: Any) -> str:
+    """Return a default as a settings file would say it."""
+    value = setting.default
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    if setting.unit == "mode":
+        return code(f"{value:04o}")
+    if isinstance(value, dict):
+        return code("{" + ", ".join(f"{key} = {item}" for key, item in value.items()) + "}")
+    if isinstance(value, list | tuple):
+        return code(", ".join(map(str, value)))
+    return "none" if value is None else code(value)
+
+
+def settings_page() -> str:
+    """Return the page on the settings."""
+    from pipeline.settings import SETTINGS
+
+    rows = [
+        (code(setting.name), default_of(setting), setting.unit, setting.meaning, code(setting.env))
+        for setting in SETTINGS
+    ]
+    return (
+        "# Settings\n\n"
+        "Each can be a keyword of `start_pipeline()`, an environment variable, or a field of the settings\n"
+        "file. A keyword goes before the environment, the environment before the file, the file before the\n"
+        "default.\n\n" + table(("setting", "default", "unit", "meaning", "environment"), rows)
+    )
+
+
+def command_group() -> click.Group:
+    """Return the command `pipeline`."""
+    from pipeline import cli
+
+    # The entry point may be a function around the group, to turn errors into exit codes.
+    candidates = (cli.main, *vars(cli).values())
+    return next(value for value in candidates if isinstance(value, click.Group))
+
+
+def commands(
+    command: click.Command, name: str = "pipeline", parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield each command's full name and the help it prints, subcommands after their group."""
+    width = {"terminal_width": HELP_WIDTH, "max_content_width": HELP_WIDTH, "color": False}
+    context = click.Context(command, parent=parent, info_name=name, **{**command.context_settings, **width})
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
+            if child is not None and not child.hidden:
+                yield from commands(child, child_name, context)
+
+
+def cli_page() -> str:
+    """Return the page on the command line: what `--help` prints, command by command."""
+    parts = [f"## {path}\n\n```text\n{text.rstrip()}\n```\n" for path, text in commands(command_group())]
+    return (
+        "# Command line\n\n"
+        "The help of each command as it prints it. What they exit with is in [exit codes](exit-codes.md).\n\n"
+        + "\n".join(parts)
+    )
+
+
+def metrics_page() -> str:
+    """Return the page on the metrics."""
+    from pipeline.health.exposition import METRICS
+
+    rows = [(code(metric.name), metric.type, metric.help) for metric in METRICS]
+    return (
+        "# Metrics\n\n"
+        "`GET /metrics` at the address that `pipeline status` shows, in the text format of Prometheus.\n\n"
+        + table(("metric", "type", "meaning"), rows)
+    )
+
+
+def exit_codes_page() -> str:
+    """Return the page on the exit codes."""
+    from pipeline.cli.exit_codes import EXIT_CODES
+
+    rows = [(code(int(number)), meaning) for number, meaning in sorted(EXIT_CODES.items())]
+    return "# Exit codes\n\nThe same for every command.\n\n" + table(("code", "meaning"), rows)
+
+
+def health_page() -> str:
+    """Return the page on the reasons that health gives."""
+    from pipeline.health.reasons import REASONS
+
+    rows = [(code(name), reason.meaning, reason.remedy) for name, reason in REASONS.items()]
+    return (
+        "# Health\n\n"
+        "`reasons` in `GET /health`, `pl.health()` and `pipeline status --json` holds none but these codes.\n"
+        "A code goes away when its cause has.\n\n" + table(("code", "meaning", "what to do"), rows)
+    )
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "cli.md": cli_page,
+    "exit-codes.md": exit_codes_page,
+    "health.md": health_page,
+    "metrics.md": metrics_page,
+    "settings.md": settings_page,
+}
+NOTICE: Final = "<!-- Written by docs/generate.py from the code; change it there. -->\n\n"
+
+
+def page(name: str) -> str:
+    """Return what a page should hold."""
+    return NOTICE + PAGES[name]()
+
+
+def main() -> int:
+    """Write or check the pages; return the exit status."""
+    parser = argparse.ArgumentParser(description="Write the reference pages from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
+    is_check = parser.parse_args().check
+    REFERENCE.mkdir(exist_ok=True)
+    stale = []
+    for name in PAGES:
+        path, text = REFERENCE / name, page(name)
+        if not path.exists() or path.read_text("utf-8") != text:
+            stale.append(path.name)
+            if not is_check:
+                path.write_text(text, "utf-8")
+    if stale:
+        print(("out of date: " if is_check else "written: ") + ", ".join(stale))
+    if stale and is_check:
+        print("run: python docs/generate.py")
+    return 1 if stale and is_check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
