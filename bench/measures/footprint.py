@@ -1,0 +1,92 @@
+"""What the recorder costs while nothing or little happens: CPU, memory, and the time to start."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.peer import Nothing, Peer
+from bench.procs import cpu_of_all, mapped_mb, resident_mb
+from bench.record import STEADY_RATE, emit_many, emit_paced
+
+_BARE = "import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))"
+_STARTING = """
+import sys
+from pipeline import start_pipeline
+pl = start_pipeline(sys.argv[1])
+import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)
+pl.close()
+"""
+
+
+def idle(subject: Peer, directory: Path, *, seconds: float) -> dict[str, float]:
+    """CPU of all processes, in percent of a core, while nobody emits."""
+    subject.setup(directory)
+    emit_many(subject.call, 1_000)
+    subject.finish()
+    time.sleep(3.0)  # segments shrink, the file is synced
+    percent = _cpu_percent(subject, lambda: time.sleep(seconds))
+    subject.close()
+    return {"cpu_percent": percent}
+
+
+def steady(subject: Peer, directory: Path, *, seconds: float) -> dict[str, float]:
+    """CPU of all processes at 2,000 records a second, less what pacing costs without any recorder."""
+    subject.setup(directory)
+    emit_many(subject.call, 1_000)
+    time.sleep(0.5)
+    reference = Nothing()
+    reference.setup(directory)
+    pacing = _cpu_percent(reference, lambda: emit_paced(reference.call, STEADY_RATE, seconds / 2, array("q")))
+    busy = _cpu_percent(subject, lambda: emit_paced(subject.call, STEADY_RATE, seconds, array("q")))
+    subject.finish()
+    subject.close()
+    return {"cpu_percent": busy - pacing, "pacing_percent": pacing}
+
+
+def _cpu_percent(subject: Peer, work: Callable[[], object]) -> float:
+    workers = list(subject.worker_pids().values())
+    spent, started = cpu_of_all(workers), time.perf_counter()
+    work()
+    return (cpu_of_all(workers) - spent) / (time.perf_counter() - started) * 100
+
+
+def memory(subject: Peer, directory: Path, *, count: int) -> dict[str, float]:
+    """RSS of the workers together, and what the app has grown by beside its mapped segments."""
+    before = resident_mb(os.getpid())
+    subject.setup(directory)
+    emit_many(subject.call, count)
+    mapped = mapped_mb(os.getpid(), "/dev/shm/")
+    grown = resident_mb(os.getpid()) - before - mapped
+    workers = {role: resident_mb(pid) for role, pid in subject.worker_pids().items()}
+    subject.finish()
+    peak = {role: max(workers[role], resident_mb(pid)) for role, pid in subject.worker_pids().items()}
+    subject.close()
+    return {"workers_mb": sum(peak.values()), "app_mb": grown, "mapped_mb": mapped} | {
+        f"{role}_mb": size for role, size in peak.items()
+    }
+
+
+def startup(_subject: Peer, directory: Path, *, rounds: int) -> dict[str, float]:
+    """Take the milliseconds of import and ``start_pipeline()`` over a bare interpreter, medians of both."""
+    bare, ours = [], []
+    for index in range(rounds):
+        bare.append(_until_printed([sys.executable, "-c", _BARE]))
+        ours.append(_until_printed([sys.executable, "-c", _STARTING, str(directory / str(index))]))
+    over = statistics.median(ours) - statistics.median(bare)
+    return {
+        "over_ms": over,
+        "bare_ms": statistics.median(bare),
+        "worst_ms": max(ours) - statistics.median(bare),
+    }
+
+
+def _until_printed(command: list[str]) -> float:
+    """Milliseconds from before the process is made until what it printed; all share the monotonic clock."""
+    started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return (int(done.stdout.split()[0]) - started) / 1e6

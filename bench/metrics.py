@@ -1,0 +1,79 @@
+"""What the numbers of each measure are called, in which unit they are shown, and which way is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a measure.
+
+    ``stable`` ones go into the baseline; tails and losses are too noisy or too often 0.
+    """
+
+    key: str
+    label: str
+    digits: int = 1
+    better: Literal["lower", "higher"] = "lower"
+    ratio: bool = False
+    stable: bool = False
+
+
+METRICS: dict[str, tuple[Metric, ...]] = {
+    "emit": (
+        Metric("p50_us", "p50 µs", 2, ratio=True, stable=True),
+        Metric("p99_us", "p99 µs", ratio=True),
+        Metric("p999_us", "p99.9 µs"),
+        Metric("max_us", "max µs", 0),
+        Metric("calls", "calls", 0),
+    ),
+    "throughput": (
+        Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
+        Metric("cpu_us", "CPU µs/record", 2, ratio=True, stable=True),
+        Metric("drain_s", "drain s", 2),
+        Metric("missing", "missing", 0),
+    ),
+    "producers": (
+        Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
+        Metric("missing", "missing", 0),
+    ),
+    "killed": (Metric("lost", "lost", 0), Metric("twice", "twice", 0)),
+    "stopped": (
+        Metric("p50_us", "p50 µs", 2),
+        Metric("p99_us", "p99 µs"),
+        Metric("max_us", "max µs", 0),
+        Metric("drain_s", "drain s", 2),
+        Metric("missing", "missing", 0),
+    ),
+    "recovery": (
+        Metric("back_s", "back after s", 3),
+        Metric("worst_s", "worst s", 3),
+        Metric("missing", "missing", 0),
+        Metric("twice", "twice", 0),
+    ),
+    "idle": (Metric("cpu_percent", "% of a core", 2),),
+    "steady": (
+        Metric("cpu_percent", "% of a core", 2, ratio=True, stable=True),
+        Metric("pacing_percent", "(pacing, taken off)", 2),
+    ),
+    "memory": (
+        Metric("workers_mb", "workers MB"),
+        Metric("supervisor_mb", "supervisor MB"),
+        Metric("writer_mb", "writer MB"),
+        Metric("app_mb", "app grown MB"),
+        Metric("mapped_mb", "segments mapped MB"),
+    ),
+    "startup": (
+        Metric("over_ms", "over bare ms"),
+        Metric("worst_ms", "worst ms"),
+        Metric("bare_ms", "bare interpreter ms"),
+    ),
+    "web": (
+        Metric("off_p50_us", "p50 µs without", 0),
+        Metric("on_p50_us", "with", 0),
+        Metric("p50_ratio", "ratio", 3, stable=True),
+        Metric("off_p99_us", "p99 µs without", 0),
+        Metric("on_p99_us", "with", 0),
+        Metric("p99_ratio", "ratio", 3),
+    ),
+}
