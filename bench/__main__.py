@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -14,12 +13,13 @@ from pathlib import Path
 
 from bench import plan, ratios, report
 from bench.child import Outcome, measure
+from bench.metrics import METRICS
 from bench.subjects import SUBJECTS
 
 Results = dict[str, dict[str, Outcome]]
 
 EPILOG = """examples:
-  python -m bench                                   everything, about a quarter of an hour
+  python -m bench                                   everything, about twenty minutes
   python -m bench --quick                           a first look in under a minute
   python -m bench --only emit structlog ours        one measure, two subjects
   python -m bench --compare bench/baseline.json     exit status 1 where a ratio got worse
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(_machine(options.dir), flush=True)
     results: Results = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir, ignore_cleanup_errors=True) as base:
-        absent = _absent({subject for step in steps for subject in step.subjects}, Path(base))
+        absent = _absent(steps, Path(base))
         for step in steps:
             subjects = [each for each in step.subjects if each not in absent]
             if not subjects:
@@ -88,9 +88,10 @@ def _chosen(steps: list[plan.Step], names: list[str]) -> list[plan.Step]:
     ]
 
 
-def _absent(subjects: Iterable[str], base: Path) -> set[str]:
-    """Who cannot be measured here, each with a printed sentence that says why."""
-    reasons = {subject: measure("probe", subject, {}, base) for subject in subjects}
+def _absent(steps: list[plan.Step], base: Path) -> set[str]:
+    """Find who cannot be measured here, and print a sentence for each that says why."""
+    wanted = [subject for subject in SUBJECTS if any(subject in step.subjects for step in steps)]
+    reasons = {subject: measure("probe", subject, {}, base) for subject in wanted}
     absent = {subject: reason for subject, reason in reasons.items() if reason}
     for subject, reason in absent.items():
         print(f"  {subject} is skipped: {reason.get('skipped') or reason.get('failed')}", flush=True)
@@ -103,14 +104,15 @@ def _run(step: plan.Step, subjects: Sequence[str], base: Path) -> dict[str, Outc
     for _ in range(step.repeats):
         for subject, outcomes in runs.items():
             outcomes.append(measure(step.measure, subject, step.options_for(subject), base))
-    return {subject: _median(outcomes) for subject, outcomes in runs.items()}
+    return {subject: _folded(step.measure, outcomes) for subject, outcomes in runs.items()}
 
 
-def _median(outcomes: list[Outcome]) -> Outcome:
-    good = [each for each in outcomes if "failed" not in each]
-    if not good:
-        return outcomes[-1]
-    return {metric: statistics.median(each[metric] for each in good) for metric in good[0]}
+def _folded(name: str, outcomes: list[Outcome]) -> Outcome:
+    """Fold the repeats; a failure among them is the answer, since a peer that sometimes fails has failed."""
+    if failed := [each for each in outcomes if "failed" in each]:
+        return failed[0]
+    metrics = (metric for metric in METRICS[name] if metric.key in outcomes[0])
+    return {metric.key: metric.of_repeats([each[metric.key] for each in outcomes]) for metric in metrics}
 
 
 def _machine(directory: Path | None) -> str:

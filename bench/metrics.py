@@ -1,5 +1,6 @@
 """What the numbers of each measure are called, in which unit they are shown, and which way is better."""
 
+import statistics
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ class Metric:
     """One number of a measure.
 
     ``stable`` ones go into the baseline; tails and losses are too noisy or too often 0.
+    Of several repeats the median counts, of an ``is_loss`` the worst: one record lost once is a record lost.
     """
 
     key: str
@@ -17,6 +19,11 @@ class Metric:
     better: Literal["lower", "higher"] = "lower"
     ratio: bool = False
     stable: bool = False
+    is_loss: bool = False
+
+    def of_repeats(self, values: list[float]) -> float:
+        """Fold several runs into one number."""
+        return max(values) if self.is_loss else statistics.median(values)
 
 
 METRICS: dict[str, tuple[Metric, ...]] = {
@@ -31,25 +38,25 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
         Metric("cpu_us", "CPU µs/record", 2, ratio=True, stable=True),
         Metric("drain_s", "drain s", 2),
-        Metric("missing", "missing", 0),
+        Metric("missing", "missing", 0, is_loss=True),
     ),
     "producers": (
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
-        Metric("missing", "missing", 0),
+        Metric("missing", "missing", 0, is_loss=True),
     ),
-    "killed": (Metric("lost", "lost", 0), Metric("twice", "twice", 0)),
+    "killed": (Metric("lost", "lost", 0, is_loss=True), Metric("twice", "twice", 0, is_loss=True)),
     "stopped": (
         Metric("p50_us", "p50 µs", 2),
         Metric("p99_us", "p99 µs"),
         Metric("max_us", "max µs", 0),
         Metric("drain_s", "drain s", 2),
-        Metric("missing", "missing", 0),
+        Metric("missing", "missing", 0, is_loss=True),
     ),
     "recovery": (
         Metric("back_s", "back after s", 3),
         Metric("worst_s", "worst s", 3),
-        Metric("missing", "missing", 0),
-        Metric("twice", "twice", 0),
+        Metric("missing", "missing", 0, is_loss=True),
+        Metric("twice", "twice", 0, is_loss=True),
     ),
     "idle": (Metric("cpu_percent", "% of a core", 2),),
     "steady": (

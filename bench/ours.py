@@ -47,10 +47,4 @@ class OursDisk(Ours):
     settings: ClassVar[dict[str, Any]] = {"lanes": "disk"}
 
 
-class OursBare(Ours):
-    """Memory lanes without masking, which none of the peers does either."""
-
-    settings: ClassVar[dict[str, Any]] = {"lanes": "memory", "mask_sensitive_data": False}
-
-
-OURS: dict[str, type[Peer]] = {"ours": Ours, "ours-disk": OursDisk, "ours-bare": OursBare}
+OURS: dict[str, type[Peer]] = {"ours": Ours, "ours-disk": OursDisk}
