@@ -1,0 +1,336 @@
+"""
+What an application uses: start_pipeline(), attach(), the Pipeline handle, and the process-wide default pipeline.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline import endings, launch, settings as settings_table
+from pipeline.emitter import Emitter
+from pipeline.errors import NotRunningError, PipelineError
+from pipeline.host import clock, files
+from pipeline.paths import Places, create_runtime, places_for, resolve_log_dir
+from pipeline.queueing import QueueFace
+from pipeline.settings import Settings
+
+_ASYNC_POLL_SEC = 0.002
+_HEALTH_TIMEOUT_SEC = 2.0
+
+
+class Pipeline:
+    """
+    A handle on a pipeline in this process. Get one from `start_pipeline()` or `attach()`.
+
+    Handles of the same log directory share the lanes of the process. A handle can be pickled to a child process, used
+    from threads and tasks, and as a context manager.
+    """
+
+    def __init__(self, places: Places, settings: Settings, *, complaints: list[str] | None = None) -> None:
+        self._places = places
+        self._settings = settings
+        self._complaints = complaints or []
+        self._emitter = _emitter_for(places, settings)
+        self._is_open = settings.enabled
+        self.emit = self._emitter.emit if settings.enabled else _refuse
+        """
+        emit(action_type, /, *, durable=False, **fields) -> int
+
+        Accept a record and return its action_number (> 0), or 0 when it was not accepted. Never raises for what it is
+        given. `durable=True` returns after the fsync, and raises NotDurable when that takes too long.
+        """
+
+    @property
+    def log_dir(self) -> str:
+        """The log directory."""
+        return str(self._places.log_dir)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
+    @property
+    def queue(self) -> QueueFace:
+        """The queue as `multiprocessing.Queue` offers it, for `logging.handlers.QueueHandler(pl.queue)`."""
+        return QueueFace(self._emitter, is_enabled=self._is_open)
+
+    def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
+        """Whether all that this process emitted before is in the files (durable: on the disk) within `timeout` seconds."""
+        return not self._settings.enabled or self._emitter.flush(timeout, durable=durable)
+
+    async def aemit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+        """Like emit(), for asyncio: waiting for `durable` does not stop the loop."""
+        number = self.emit(action_type, **fields)
+        if number and durable and not await self.aflush(self._settings.durable_timeout_sec, durable=True):
+            from pipeline.errors import NotDurable
+
+            raise NotDurable(number, self._settings.durable_timeout_sec)
+        return number
+
+    async def aflush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
+        """Like flush(), for asyncio."""
+        import asyncio
+
+        receipts = self._emitter.receipts()
+        deadline = clock.Deadline(timeout)
+        while not self._emitter.arrived(receipts, durable=durable):
+            if deadline.has_passed:
+                return False
+            self._emitter.nudge(durable=durable)
+            await asyncio.sleep(min(_ASYNC_POLL_SEC, deadline.left))
+        return True
+
+    def health(self) -> dict[str, Any]:
+        """Return the health document, the same as GET /health, with what this process knows of itself in `producer`."""
+        if not self._settings.enabled:
+            return {"status": "ok", "reasons": [], "enabled": False}
+        document = fetch_health(self._places) or _absent_health(self._places)
+        return _with_producer(document, self._emitter, self._complaints)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """
+        End this process's part: wait until all it emitted is in the files, then close its lanes. Idempotent.
+
+        Whether everything was written in time; what was not stays queued for the workers.
+        """
+        if not self._is_open:
+            return True
+        self._is_open = False
+        self.emit = _refuse
+        is_done = self._emitter.flush(timeout)
+        _forget_emitter(self._places)
+        self._emitter.close()
+        return is_done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (str(self._places.log_dir), str(self._places.state_dir), settings_table.to_dict(self._settings))
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<Pipeline {self.log_dir} {state}>"
+
+
+_lock = threading.RLock()
+_emitters: dict[str, Emitter] = {}
+_default: Pipeline | None = None
+
+
+def start_pipeline(
+    log_dir: str | os.PathLike[str] | None = None, *, settings_file: str | os.PathLike[str] | None = None, **options: Any
+) -> Pipeline:
+    """
+    Start the pipeline over a log directory, or join the one that runs, and make it the default of this process.
+
+    Returns at once; the workers start beside the application. `options` are settings by name. Raises SettingsError for an
+    unknown name (and, with strict=True, for a wrong value), WorkerPythonError when no interpreter can run the workers,
+    RuntimeDirectoryError when there is no safe place for the queue.
+    """
+    if log_dir is not None:
+        options["log_dir"] = os.fspath(log_dir)
+    settings, complaints = settings_table.load(options, settings_file)
+    places = places_for(resolve_log_dir(settings.log_dir or None), settings.state_dir)
+    if settings.enabled:
+        _start(places, settings, complaints)
+    return _make_default(Pipeline(places, settings, complaints=complaints))
+
+
+def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pipeline:
+    """
+    Join the pipeline of a log directory, with the settings it runs with, and make it the default of this process.
+
+    Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait in the queue.
+    """
+    places = places_for(resolve_log_dir(log_dir), str(options.get("state_dir", "")))
+    running = launch.published_settings(places)
+    if running is None:
+        settings, complaints = settings_table.load({**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})})
+    else:
+        settings, complaints = running
+    if settings.enabled:
+        create_runtime(places)
+        if running is None:
+            launch.publish_settings(places, settings, complaints)
+        pipeline = Pipeline(places, settings, complaints=complaints)
+        pipeline._emitter.open_lane()
+        if not launch.is_held_back(places):
+            launch.start_supervisor(places, settings)
+        endings.install(_ending_emitters, settings.container_drain_timeout_sec)
+        return _make_default(pipeline)
+    return _make_default(Pipeline(places, settings, complaints=complaints))
+
+
+def default() -> Pipeline:
+    """Return the default pipeline of this process; NotRunningError before start_pipeline() or attach()."""
+    if _default is None:
+        raise NotRunningError("no pipeline in this process", remedy="Call pipeline.start_pipeline() or pipeline.attach() first")
+    return _default
+
+
+def emit(action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    """Emit into the default pipeline; 0 when there is none."""
+    if _default is None:
+        return 0
+    return _default.emit(action_type, durable=durable, **fields)
+
+
+def flush(timeout: float = 5.0, *, durable: bool = False) -> bool:
+    """Flush the default pipeline; True when there is none."""
+    return _default is None or _default.flush(timeout, durable=durable)
+
+
+def close(timeout: float = 30.0) -> bool:
+    """Close the default pipeline; True when there is none."""
+    global _default
+    pipeline, _default = _default, None
+    return pipeline is None or pipeline.close(timeout)
+
+
+def fetch_health(places: Places, timeout_sec: float = _HEALTH_TIMEOUT_SEC) -> dict[str, Any] | None:
+    """Return the health document from the running supervisor, None when nobody answers."""
+    import http.client
+    import json
+
+    address = launch.health_address(places)
+    if not address or launch.supervisor_pid(places) is None:
+        return None
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout_sec)
+    try:
+        connection.request("GET", "/health")
+        document = json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return document if isinstance(document, dict) else None
+
+
+def _start(places: Places, settings: Settings, complaints: list[str]) -> None:
+    create_runtime(places)
+    files.remove(places.runtime(launch.STOPPED_MARK))
+    files.remove(places.service_mark)
+    pid = launch.supervisor_pid(places)
+    if pid is None:
+        launch.publish_settings(places, settings, complaints)
+    emitter = _emitter_for(places, settings)
+    emitter.open_lane()
+    if pid is not None and launch.is_older(launch.running_version(places) or launch.VERSION):
+        launch.start_supervisor(places, settings, extra=("--take-over",))
+    elif pid is None:
+        launch.start_supervisor(places, settings)
+    endings.install(_ending_emitters, settings.container_drain_timeout_sec)
+
+
+def _emitter_for(places: Places, settings: Settings) -> Emitter:
+    """Return this process's emitter for a log directory: one, whatever the number of handles."""
+    key = str(places.runtime_dir)
+    with _lock:
+        emitter = _emitters.get(key)
+        if emitter is None:
+            keeper = _Keeper(places, settings)
+            emitter = Emitter(places, settings, on_lane=endings.install_in_child, on_look=keeper.look)
+            _emitters[key] = emitter
+        return emitter
+
+
+def _forget_emitter(places: Places) -> None:
+    with _lock:
+        _emitters.pop(str(places.runtime_dir), None)
+
+
+def _ending_emitters() -> list[Emitter]:
+    return list(_emitters.values())
+
+
+class _Keeper:
+    """Looks, when asked, whether anybody writes, and starts the workers when both are dead."""
+
+    def __init__(self, places: Places, settings: Settings) -> None:
+        self._places = places
+        self._settings = settings
+        self._misses = 0
+        self._not_before = 0.0
+
+    def look(self) -> None:
+        """Called at most once a second, out of emit(): 20 µs while all is well."""
+        if launch.supervisor_pid(self._places) is not None or launch.writer_pid(self._places) is not None:
+            self._misses = 0
+            return
+        self._misses += 1
+        is_removed = not self._places.runtime("supervisor.lock").exists()
+        if is_removed and self._misses == 1 and self._places.log_dir.is_dir():
+            return  # somebody removed the directory: the supervisor makes it again, if it lives
+        if launch.is_held_back(self._places) or clock.monotonic() < self._not_before:
+            return
+        self._not_before = clock.monotonic() + min(60.0, 2.0 ** min(self._misses, 6) / 2)
+        try:
+            create_runtime(self._places)
+            if launch.published_settings(self._places) is None:
+                launch.publish_settings(self._places, self._settings, [])
+            launch.start_supervisor(self._places, self._settings)
+        except (OSError, PipelineError):
+            return  # the queue holds; the next look tries again
+
+
+def _make_default(pipeline: Pipeline) -> Pipeline:
+    global _default
+    _default = pipeline
+    return pipeline
+
+
+def _unpickle(log_dir: str, state_dir: str, values: Mapping[str, Any]) -> Pipeline:
+    settings = settings_table.from_dict(values)
+    from pathlib import Path
+
+    places = places_for(Path(log_dir), state_dir)
+    pipeline = Pipeline(places, settings)
+    if settings.enabled:
+        endings.install(_ending_emitters, settings.container_drain_timeout_sec)
+    return pipeline if _default is not None else _make_default(pipeline)
+
+
+def _refuse(_action_type: str = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
+    return 0
+
+
+def _absent_health(places: Places) -> dict[str, Any]:
+    from pipeline.queue import depth
+
+    measured = depth.measure(places.lanes_dir).plus(depth.measure(places.disk_lanes_dir))
+    return {"status": "failing", "reasons": ["supervisor_down"], "workers": [], "queue": measured.as_dict(), "counts": {}, "last_error": ""}
+
+
+def _with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[str]) -> dict[str, Any]:
+    from pipeline.health.reasons import status_of
+
+    document["producer"] = {
+        "pid": os.getpid(),
+        "producers": [appender.lane.producer for appender in emitter.appenders()],
+        "emitted": sum(appender.last_number() for appender in emitter.appenders()),
+        "refused": emitter.refused(),
+        "late": emitter.late,
+        "last_error": emitter.last_error,
+    }
+    extra = (["sync_late"] if emitter.late_recently() else []) + (["settings_rejected"] if complaints else [])
+    document["reasons"] = list(dict.fromkeys([*document["reasons"], *extra]))
+    document["status"] = status_of(document["reasons"])
+    return document
+
+
+def _at_exit() -> None:
+    endings.at_exit(_ending_emitters())
+
+
+atexit.register(_at_exit)

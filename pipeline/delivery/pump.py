@@ -1,0 +1,261 @@
+"""
+The pump: from lanes to day files, each record once.
+
+There is one primitive, `_append`: *these bytes to this target, once* (target, offset, length, source), used for live batches
+and for what recovery has to finish. A batch takes of each lane only what leads in one period, so that positions stay
+prefixes of lanes whatever the clock did.
+
+Invariants
+    D1  Bytes are appended only under a complete intent.
+    D2  A lane's position moves only by a commit, over slices that are in a file.
+    D3  Nothing is released before the fsync of its file, and of the directory when the file is new.
+    D4  An append that was interrupted is compared with its source and goes on at the very next byte.
+The tests are crash/test_writer_killed.py (kills at every fail point) and property/test_delivery_model.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from typing import Final
+
+from pipeline.delivery.checkpoint import Checkpoint
+from pipeline.delivery.control import ControlPage, Intent
+from pipeline.errors import LaneError
+from pipeline.host import failpoint
+from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
+from pipeline.queue.lanes import Lanes, WatchedLane
+from pipeline.queue.tailer import Slice
+from pipeline.settings import Settings
+from pipeline.storage import stored
+from pipeline.storage.day_file import DELETED, INTACT, DayFile
+from pipeline.storage.days import Days
+
+_FRAGMENTS_MAX: Final = BATCH_SLICES_MAX // 4
+"""Most pieces that what recovery found can break one slice into, for one batch."""
+
+
+class Pump:
+    """Delivers what the lanes hold. One per writer, used by its main loop only."""
+
+    def __init__(
+        self, lanes: Lanes, page: ControlPage, days: Days, checkpoint: Checkpoint, settings: Settings, beat: Callable[[], None]
+    ) -> None:
+        self.lanes = lanes
+        self.page = page
+        self.days = days
+        self.checkpoint = checkpoint
+        self.batch_bytes_max = settings.batch_max_bytes
+        self.records = 0
+        """Records written since the instance began."""
+        self.durable_records = 0
+        self.bytes_written = 0
+        self.batches = 0
+        self.unsynced_bytes = 0
+        self._unsynced: dict[str, list[Slice]] = {}
+        self._beat = beat
+        self._turn = 0
+
+    def deliver(self) -> bool:
+        """Append one batch; whether there was one. OSError when its file refuses: call `resume` before the next."""
+        period, slices, skipped = self._collect()
+        if slices:
+            self._append(period, slices, skipped)
+            return True
+        for piece in skipped:
+            self._advance([piece])
+        return bool(skipped)
+
+    def resume(self) -> bool:
+        """
+        Finish the batch whose intent is open, if there is one.
+
+        False when its file is not what it was: the files have to be asked then. OSError when it still refuses.
+        """
+        intent = self.page.open_intent()
+        if intent is None:
+            return True
+        failpoint.reach("writer.recover.before")
+        file = self.days.find(intent.file, intent.device, intent.inode)
+        if file is None or file.actual_size() < intent.offset:
+            return False
+        source = b"".join(self._read(piece) for piece in intent.slices)
+        there = file.read(intent.offset, file.actual_size())
+        if not source.startswith(there):
+            return False
+        file.size = intent.offset + len(there)
+        self._finish(file, intent, [source[len(there) :]])
+        return True
+
+    def sync(self) -> None:
+        """Make everything written durable, publish that, and release what it frees. OSError when a disk refuses."""
+        for file in list(self.days.open.values()):
+            if file.name in self._unsynced:
+                self._sync_file(file)
+        self._unsynced.clear()
+        self.unsynced_bytes = 0
+        self.durable_records = self.records
+        for lane in self.lanes.all():
+            if lane.tailer.durable < lane.tailer.written:
+                lane.tailer.durable = lane.tailer.written
+                lane.store_position()
+        if not self.page.is_trusted and all(lane.tailer.stored is None for lane in self.lanes.all()):
+            self.page.trust()
+        self._release()
+
+    @property
+    def is_sync_due(self) -> bool:
+        """Whether so much is written and not durable that the interval is not waited for."""
+        return self.unsynced_bytes >= SYNC_BYTES_MAX
+
+    def redeliver(self, file_name: str) -> None:
+        """Write again what a deleted file held and was not durable."""
+        lost = self._unsynced.pop(file_name, [])
+        for start in range(0, len(lost), BATCH_SLICES_MAX):
+            part = lost[start : start + BATCH_SLICES_MAX]
+            self._append(self._period_of(part[0]), part, [])
+
+    def _append(self, period: str, slices: list[Slice], skipped: list[Slice]) -> None:
+        """Append the slices to the period's file, once."""
+        file = self._settled_file(period)
+        chunks = [self._read(piece) for piece in slices]
+        intent = Intent(
+            batch=self.page.committed + 1,
+            file=file.name,
+            device=file.device,
+            inode=file.inode,
+            offset=file.size,
+            length=sum(map(len, chunks)),
+            records=self.records + sum(chunk.count(b"\n") for chunk in chunks),
+            slices=slices,
+            skipped=skipped,
+        )
+        self.page.propose(intent)
+        self._finish(file, intent, chunks)
+
+    def _finish(self, file: DayFile, intent: Intent, chunks: list[bytes]) -> None:
+        """Append what is left of a proposed batch, commit it, move the positions."""
+        failpoint.reach("writer.append.before")
+        file.append(chunks)
+        failpoint.reach("writer.append.after")
+        self.page.commit(intent.batch)
+        self.records = intent.records
+        self.bytes_written += intent.length
+        self.batches += 1
+        self.unsynced_bytes += intent.length
+        self._unsynced.setdefault(file.name, []).extend(intent.slices)
+        self.apply(intent)
+        if file.actual_size() != file.size:
+            self.days.settle(file)
+
+    def apply(self, intent: Intent) -> None:
+        """Move the lanes' positions over a committed batch."""
+        self._advance([*intent.slices, *intent.skipped])
+
+    def _advance(self, pieces: list[Slice]) -> None:
+        touched: dict[str, WatchedLane] = {}
+        for piece in pieces:
+            lane = self.lanes.watched.get(piece.producer)
+            if lane is not None:
+                lane.tailer.advance_written(piece)
+                touched[piece.producer] = lane
+        for lane in touched.values():
+            lane.store_position()
+
+    def _settled_file(self, period: str) -> DayFile:
+        """Return the file for a period after looking for interference with it."""
+        while True:
+            file = self.days.current(period)
+            name = file.name
+            change = self.days.settle(file)
+            if change == INTACT:
+                return file
+            if change == DELETED:
+                self.redeliver(name)
+
+    def _collect(self) -> tuple[str, list[Slice], list[Slice]]:
+        """Return one period and what leads in it, of each lane: (period, slices to append, slices settled by it)."""
+        lanes = self.lanes.all()
+        self._turn += 1
+        start = self._turn % len(lanes) if lanes else 0
+        period, room = "", self.batch_bytes_max
+        slices: list[Slice] = []
+        skipped: list[Slice] = []
+        for lane in lanes[start:] + lanes[:start]:
+            pending = lane.tailer.pending(room)
+            if not pending:
+                lane.tailer.stored = None
+            for found, piece in pending:
+                if found != (period or found) or len(slices) + _FRAGMENTS_MAX > BATCH_SLICES_MAX:
+                    break
+                period = found
+                kept, settled = self._unstored(lane, piece)
+                slices += kept
+                skipped += settled
+                room -= piece.length
+                if settled and settled[0].end < piece.end:
+                    break
+            if room <= 0:
+                break
+        return period, slices, skipped
+
+    def _unstored(self, lane: WatchedLane, piece: Slice) -> tuple[list[Slice], list[Slice]]:
+        """Return (the fragments of a slice that no file holds, what they settle); all of it, but after a recovery."""
+        known = lane.tailer.stored
+        if known is None:
+            return [piece], []
+        kept = without_stored(piece, self._read(piece), known)
+        if kept == [piece]:
+            return kept, []
+        if len(kept) < _FRAGMENTS_MAX:
+            return kept, [piece]
+        kept = kept[:_FRAGMENTS_MAX]
+        return kept, [piece._replace(end=kept[-1].end)]
+
+    def _sync_file(self, file: DayFile) -> None:
+        """Sync a file that is still where its name says; redeliver what a deleted one held."""
+        if file.change() == DELETED:
+            name = file.name
+            self.days.settle(file)
+            self.redeliver(name)
+            return
+        self._beat()
+        file.sync()
+
+    def _release(self) -> None:
+        releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]
+        if not releasable:
+            return
+        failpoint.reach("writer.checkpoint.before")
+        is_safe = self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
+        failpoint.reach("writer.checkpoint.after")
+        for lane in releasable:
+            lane.tailer.release(with_disk=is_safe)
+
+    def _period_of(self, piece: Slice) -> str:
+        return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period
+
+    def _read(self, piece: Slice) -> bytes:
+        lane = self.lanes.watched.get(piece.producer)
+        if lane is None:
+            raise LaneError("the lane of an open batch is gone", where=piece.producer)
+        data = lane.tailer.read(piece)
+        if len(data) != piece.length:
+            raise LaneError("a segment is shorter than its records", where=f"{piece.producer}/{piece.serial}")
+        return data
+
+
+def without_stored(piece: Slice, data: bytes, known: set[int]) -> list[Slice]:
+    """Return the parts of a slice whose records are not among the known numbers, in order."""
+    kept: list[Slice] = []
+    offset = piece.start
+    for line in data.splitlines(keepends=True):
+        end = offset + len(line)
+        if stored.number_of(line) not in known:
+            if kept and kept[-1].end == offset:
+                kept[-1] = kept[-1]._replace(end=end)
+            else:
+                kept.append(Slice(piece.producer, piece.serial, offset, end))
+        offset = end
+    return kept
+

@@ -1,0 +1,100 @@
+"""
+What a writer does before it delivers: find out how far the last one came.
+
+With a control page (every process died, the memory lives) positions follow from it, to the byte. Without one (power
+loss, the end of a container, a removed runtime directory) the files are asked which (producer, action_number) they hold:
+by sets and not by a maximum, as what survives a power loss need not be a prefix.
+
+Invariants
+    R1  A page whose last batch is not where it says is not believed.      crash/test_files_changed.py
+    R2  A record that is in a file already is never appended again.        integration/test_recovery.py
+    R3  A torn line at the end of a file is completed when a lane holds the rest, else kept in quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from pipeline.delivery.control import Intent
+from pipeline.delivery.pump import Pump
+from pipeline.host import failpoint
+from pipeline.queue.lanes import WatchedLane
+from pipeline.storage import stored
+from pipeline.storage.days import Days
+
+
+def recover(pump: Pump, beat: Callable[[], None]) -> str:
+    """Bring positions and files in line; returns what it went by: "page" or "files"."""
+    page = pump.page
+    last = page.last_intent()
+    if last is not None:
+        pump.records = last.records
+        pump.apply(last)
+    if page.is_trusted and (last is None or _is_intact(pump.days, last)) and pump.resume():
+        return "page"
+    by_files(pump, beat)
+    return "files"
+
+
+def by_files(pump: Pump, beat: Callable[[], None]) -> None:
+    """
+    Find out from the files which records of the lanes they hold, and go on behind what was durable.
+
+    The page says so until all of it is settled: a kill in the middle comes here again.
+    """
+    failpoint.reach("writer.recover.files")
+    pump.page.distrust()
+    lanes = pump.lanes.all()
+    for lane in lanes:
+        lane.tailer.written = lane.tailer.durable
+        lane.tailer.open_all()
+        lane.tailer.start_at_first()
+        beat()
+    producers = {lane.producer for lane in lanes}
+    found: dict[str, set[int]] = {producer: set() for producer in producers}
+    for period in {period for lane in lanes for period in lane.tailer.periods()}:
+        for name in pump.days.names_of(period):
+            mend_tail(pump, name, lanes)
+        for path in pump.days.all_of(period):
+            for producer, numbers in stored.stored_numbers(path, producers, beat).items():
+                found[producer] |= numbers
+    for lane in lanes:
+        lane.tailer.stored = found[lane.producer] or None
+
+
+def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
+    """Complete the half line at the end of a file from the lane that holds it, or cut it into quarantine."""
+    path = pump.days.directory / name
+    offset, torn = stored.torn_tail(path)
+    if not torn:
+        return
+    rest = _rest_of(torn, lanes)
+    file = pump.days.open_by_name(name)
+    if rest:
+        file.append([rest])
+    else:
+        pump.days.quarantine(name, offset, torn)
+        file.cut_to(offset)
+    file.sync()
+    pump.days.let_go(file)
+
+
+def _rest_of(torn: bytes, lanes: Collection[WatchedLane]) -> bytes:
+    """Return what is missing behind a half line, empty when no lane holds its record."""
+    for lane in lanes:
+        if torn.count(b'"') > 1 and lane.producer.encode() not in torn and b'"producer":"' in torn:
+            continue
+        for segment in lane.tailer.segments.values():
+            segment.refresh()
+            content = b"\n" + segment.read(segment.start, segment.end)
+            place = content.find(b"\n" + torn)
+            if place >= 0:
+                behind = place + 1 + len(torn)
+                return content[behind : content.index(b"\n", behind) + 1]
+    return b""
+
+
+def _is_intact(days: Days, last: Intent) -> bool:
+    """Whether the file of the last batch is there and as long as it was, wherever its name is now."""
+    file = days.find(last.file, last.device, last.inode)
+    return file is not None and file.actual_size() >= last.offset + last.length

@@ -1,0 +1,293 @@
+"""
+emit(): the line between the application and the pipeline.
+
+It never raises for what it is given, waits for nobody but where the caller asked for it (durable, async_logging off, the
+`block` policy, a critical record at the quota), takes no lock that another process can hold, and starts no thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pipeline.errors import NotDurable
+from pipeline.host import clock, stderr
+from pipeline.paths import Places
+from pipeline.queue import bell
+from pipeline.queue.appender import BUSY, NO_ROOM, Appender
+from pipeline.records import context, importance
+from pipeline.records.encoding import cut_fields, encode_fields
+from pipeline.settings import Settings
+
+Encode = Callable[[dict[str, Any]], bytes]
+_ENVELOPE_BYTES: Final = 256
+"""Room for the four common fields beside the caller's, action_type included when it is of sane length."""
+_OPENINGS_MAX: Final = 1024
+_ACTION_TYPE_CHARS_MAX: Final = 128
+_ROOM_POLL_SEC: Final = 0.005
+_LATE_REPORT_SEC: Final = 10.0
+_RECEIPT_POLL_SEC: Final = (0.0005, 0.02)
+
+_emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
+
+
+class Emitter:
+    """The producer side of one process. A fork gets lanes of its own at its first emit()."""
+
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings,
+        *,
+        role: str = "app",
+        on_lane: Callable[[], None] | None = None,
+        on_look: Callable[[], None] | None = None,
+        encode: Encode = encode_fields,
+    ) -> None:
+        self.places = places
+        self.settings = settings
+        self.failures = 0
+        """Records that were refused because no lane could be made, or by an error of our own."""
+        self.last_error = ""
+        self.late = 0
+        """Records that were not written within sync_timeout_sec although async_logging is off; they stay queued."""
+        self._role = role
+        self._is_workers = role != "app"
+        """The pipeline's own records use the reserve, and never wait: it is the writer that makes room."""
+        self._on_lane = on_lane
+        self._on_look = on_look
+        self._encode = encode
+        self._body_bytes_max = settings.max_record_bytes - _ENVELOPE_BYTES
+        self._late_at = -_LATE_REPORT_SEC
+        self._waits = not settings.async_logging
+        self._drops_low = settings.queue_full_strategy == "drop_low"
+        self._openings: dict[str, bytes] = {}
+        self._appender: Appender | None = None
+        self._nested: list[Appender] = []
+        self._inherited: list[Appender] = []
+        self._is_closed = False
+        self._making = threading.RLock()
+        self._retry_lane_at = 0.0
+        _emitters.add(self)
+
+    def emit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+        """
+        Accept a record and return its action_number, 0 when it was not accepted.
+
+        Raises NotDurable when `durable` and the record is not known to be on the disk in time; it stays queued.
+        """
+        try:
+            inherited = context.current()
+            if inherited:
+                fields = {**inherited, **fields}
+            body = self._encode(fields)
+            if len(body) > self._body_bytes_max:
+                body = cut_fields(fields, body, self._body_bytes_max)
+            tail = b"," + body[1:] + b"\n" if len(body) > 2 else b"}\n"  # noqa: PLR2004 - "{}"
+            opening = self._openings.get(action_type) or self._opening(action_type)
+            appender = self._appender or self._first_appender()
+            if appender is None:
+                return 0
+            if appender.is_pressed and self._drops_low and self._is_spare(action_type, fields):
+                appender.lane.count_drop("low_level")
+                return 0
+            number = appender.append(opening, tail)
+            if number <= 0:
+                appender, number = self._append_otherwise(appender, number, action_type, fields, opening, tail)
+            if appender.look_due:
+                self._look(appender)
+        except Exception as error:  # noqa: BLE001 - the host application must never pay for our errors
+            self._note_failure(error)
+            return 0
+        if number and (durable or self._waits):
+            self._wait_for(appender, number, durable=durable)
+        return number
+
+    def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
+        """Whether all that this process emitted before is in the files (durable: and on the disk) within `timeout` s."""
+        receipts = self.receipts()
+        return self._wait(receipts, timeout, durable=durable)
+
+    def receipts(self) -> list[tuple[Appender, int]]:
+        """Return each lane of this process with the place behind its last record."""
+        return [(appender, appender.end_position()) for appender in self.appenders()]
+
+    def appenders(self) -> list[Appender]:
+        """Return the lanes of this process."""
+        return [appender for appender in (self._appender, *self._nested) if appender is not None]
+
+    def arrived(self, receipts: list[tuple[Appender, int]], *, durable: bool) -> bool:
+        """Whether the writer has got as far as the receipts say."""
+        return all(appender.lane.positions()[durable] >= end for appender, end in receipts)
+
+    def nudge(self, *, durable: bool) -> None:
+        """Wake the writer, and see that there is one."""
+        if not bell.ring(self.places, bell.SYNC if durable else bell.WAKE):
+            for appender in self.appenders()[:1]:
+                if appender.is_look_time():
+                    self._look(appender)
+
+    def open_lane(self) -> bool:
+        """Make this process's lane now and not at its first record; whether there is one."""
+        return (self._appender or self._first_appender()) is not None
+
+    def note_ending(self, signal_number: int = 0) -> None:
+        """Mark the lanes: this process has begun a normal end. It can still emit."""
+        for appender in self.appenders():
+            appender.lane.note_ending(signal_number)
+
+    def close(self) -> None:
+        """End the lanes. Later records are not accepted."""
+        self._is_closed = True
+        appenders, self._appender, self._nested = self.appenders(), None, []
+        for appender in appenders:
+            appender.close()
+
+    def refused(self) -> dict[str, int]:
+        """Return how many records this process refused, by reason."""
+        totals: dict[str, int] = {"no_lane": self.failures} if self.failures else {}
+        for appender in self.appenders():
+            for reason, count in appender.lane.counters.items():
+                if count:
+                    totals[reason] = totals.get(reason, 0) + count
+        return totals
+
+    def has_room(self) -> bool:
+        """Whether the queue is below the mark where back-pressure begins."""
+        return self._appender is None or not self._appender.is_pressed
+
+    def _opening(self, action_type: str) -> bytes:
+        text = action_type if isinstance(action_type, str) else str(action_type)
+        quoted = self._encode({"": text[:_ACTION_TYPE_CHARS_MAX]})[4:-1]
+        opening = b'","action_type":' + quoted + b',"action_number":'
+        if len(self._openings) < _OPENINGS_MAX and isinstance(action_type, str):
+            self._openings[action_type] = opening
+        return opening
+
+    def _is_spare(self, action_type: str, fields: Mapping[str, Any]) -> bool:
+        return importance.is_low(fields) and not self._is_critical(action_type, fields)
+
+    def _is_critical(self, action_type: str, fields: Mapping[str, Any]) -> bool:
+        return self._is_workers or importance.is_critical(str(action_type), fields, self.settings.critical_action_types)
+
+    def _first_appender(self) -> Appender | None:
+        """Make the lane of this process. Re-entrant: a nested emit() gets a lane of its own."""
+        with self._making:
+            if self._appender is not None or self._is_closed or clock.monotonic() < self._retry_lane_at:
+                return self._appender
+            for appender in self._inherited:
+                appender.forget()
+            self._inherited = []
+            try:
+                self._appender = self._new_appender()
+            except Exception as error:  # noqa: BLE001 - see emit()
+                self._retry_lane_at = clock.monotonic() + 1.0
+                self._note_failure(error)
+            return self._appender
+
+    def _new_appender(self) -> Appender:
+        appender = Appender(self.places, self.settings, self._role)
+        if self._on_lane is not None:
+            self._on_lane()
+        return appender
+
+    def _append_otherwise(
+        self, appender: Appender, answer: int, action_type: str, fields: Mapping[str, Any], opening: bytes, tail: bytes
+    ) -> tuple[Appender, int]:
+        """Go on where the first attempt found the lane busy or the queue full."""
+        if appender.is_lost:
+            self._appender = None
+            appender.close()
+            appender = self._first_appender() or appender
+            answer = appender.append(opening, tail)
+        if answer == BUSY:
+            appender, answer = self._append_nested(opening, tail)
+        if answer != NO_ROOM:
+            return appender, answer
+        if self._is_critical(action_type, fields):
+            return appender, self._append_critical(appender, opening, tail)
+        if self.settings.queue_full_strategy == "block":
+            number = self._append_waiting(appender, opening, tail, self.settings.block_timeout_sec, reserve=False)
+            if not number:
+                appender.lane.count_drop("block_timeout")
+            return appender, number
+        appender.lane.count_drop("queue_full")
+        return appender, 0
+
+    def _append_nested(self, opening: bytes, tail: bytes) -> tuple[Appender, int]:
+        for appender in self._nested:
+            answer = appender.append(opening, tail)
+            if answer != BUSY:
+                return appender, answer
+        appender = self._new_appender()
+        self._nested.append(appender)
+        return appender, appender.append(opening, tail)
+
+    def _append_critical(self, appender: Appender, opening: bytes, tail: bytes) -> int:
+        timeout = 0.0 if self._is_workers else self.settings.critical_timeout_sec
+        number = self._append_waiting(appender, opening, tail, timeout, reserve=True)
+        if not number:
+            appender.lane.count_drop("critical_timeout")
+            stderr.write_line(b'{"lost_record":true,"at":"' + clock.wall_text().encode() + opening + b"0" + tail)
+        return number
+
+    def _append_waiting(self, appender: Appender, opening: bytes, tail: bytes, timeout: float, *, reserve: bool) -> int:
+        deadline = clock.Deadline(timeout)
+        while True:
+            number = appender.append(opening, tail, reserve=reserve)
+            if number > 0 or deadline.has_passed:
+                return max(number, 0)
+            bell.ring(self.places, bell.SYNC)
+            clock.sleep(min(_ROOM_POLL_SEC, deadline.left))
+
+    def _look(self, appender: Appender) -> None:
+        appender.look_due = False
+        if self._on_look is not None:
+            self._on_look()
+
+    def _wait_for(self, appender: Appender, number: int, *, durable: bool) -> None:
+        timeout = self.settings.durable_timeout_sec if durable else self.settings.sync_timeout_sec
+        if self._wait([(appender, appender.end_position())], timeout, durable=durable):
+            return
+        if durable:
+            raise NotDurable(number, timeout)
+        self.late += 1
+        self._late_at = clock.monotonic()
+
+    def late_recently(self) -> bool:
+        """Whether, in the last 10 s, async_logging off could not keep its promise."""
+        return clock.monotonic() - self._late_at < _LATE_REPORT_SEC
+
+    def _wait(self, receipts: list[tuple[Appender, int]], timeout: float, *, durable: bool) -> bool:
+        deadline = clock.Deadline(timeout)
+        pause, pause_max = _RECEIPT_POLL_SEC
+        while not self.arrived(receipts, durable=durable):
+            if deadline.has_passed:
+                return False
+            self.nudge(durable=durable)
+            clock.sleep(min(pause, deadline.left))
+            pause = min(pause * 1.5, pause_max)
+        return True
+
+    def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
+        self.last_error = f"{type(error).__name__}: {error}"
+
+    def _become_child(self) -> None:
+        """After a fork: nothing inherited is ours. Locks may be held by threads that do not exist here."""
+        self._inherited = self.appenders()
+        self._appender = None
+        self._nested = []
+        self._making = threading.RLock()
+        self.failures = 0
+
+
+def _forked() -> None:
+    for emitter in list(_emitters):
+        emitter._become_child()  # noqa: SLF001 - the hook is part of the class
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,96 @@
+"""
+How a process ends, and what its lanes are told.
+
+A normal end is marked in the lane, so that it is told as `producer_closed` and not as `producer_died`; nothing waits, but
+for PID 1 of a container, whose end is the pipeline's end. Records emitted after the mark are still accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from pipeline.emitter import Emitter
+
+_HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
+_FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
+
+_emitters: Callable[[], list[Emitter]] = list
+_drain_sec = 0.0
+_previous: dict[int, Any] = {}
+_finalized_pid = 0
+_signal_number = 0
+
+
+def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> None:
+    """Mark lanes at exit and on SIGTERM and SIGINT. Off the main thread no handler is installed, and none is needed."""
+    global _emitters, _drain_sec
+    _emitters, _drain_sec = emitters, drain_timeout_sec
+    install_in_child()
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _HANDLED:
+        before = signal.getsignal(number)
+        if before is not _on_signal and before not in (signal.SIG_IGN, None):
+            _previous[number] = before
+            signal.signal(number, _on_signal)
+
+
+def install_in_child() -> None:
+    """In a child of multiprocessing or billiard, which ends without atexit, use what it does run at its end."""
+    global _finalized_pid
+    if _finalized_pid == os.getpid():
+        return
+    for name in _FINALIZERS:
+        module = sys.modules.get(name)
+        if module is not None and hasattr(module, "Finalize"):
+            module.Finalize(None, _note_endings, exitpriority=1)
+            _finalized_pid = os.getpid()
+
+
+def at_exit(emitters: list[Emitter]) -> None:
+    """The interpreter ends: mark, and wait only where our end is the workers' end."""
+    _mark(emitters, _signal_number)
+    if os.getpid() == 1:
+        drain(emitters)
+
+
+def drain(emitters: list[Emitter]) -> None:
+    """Wait, bounded, until all is in the files."""
+    for emitter in emitters:
+        emitter.flush(_drain_sec, durable=True)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    """Mark the lanes and do at once what would have been done without us."""
+    global _signal_number
+    _signal_number = number
+    _mark(_emitters(), number)
+    before = _previous.get(number, signal.SIG_DFL)
+    if callable(before):
+        before(number, frame)
+    elif before == signal.SIG_DFL:
+        _end_by(number)
+
+
+def _end_by(number: int) -> None:
+    """End as the default disposition does. The kernel spares PID 1 from it, so that has to exit by itself."""
+    if os.getpid() == 1:
+        drain(_emitters())
+        os._exit(128 + number)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _note_endings() -> None:
+    _mark(_emitters(), 0)
+
+
+def _mark(emitters: list[Emitter], signal_number: int) -> None:
+    for emitter in emitters:
+        emitter.note_ending(signal_number)

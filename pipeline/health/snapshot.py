@@ -1,0 +1,132 @@
+"""One snapshot of health from what the supervisor sees and the writer says. Pure: facts in, document out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from pipeline.health.reasons import status_of
+from pipeline.limits import CRITICAL_RESERVE, MIB, PRESSURE_AT
+from pipeline.queue.depth import Depth
+from pipeline.settings import Settings
+
+NOT_RESPONDING_SEC: Final = 2.0
+RESTARTED_SEC: Final = 10.0
+DROPPED_SEC: Final = 60.0
+DISK_FREE_MIN_BYTES: Final = 100 * MIB
+
+
+@dataclass
+class WorkerView:
+    """A worker as the supervisor sees it. `state`: running, stopped (by a signal), starting, down, boot_failed."""
+
+    role: str
+    pid: int = 0
+    state: str = "down"
+    heartbeat_age_sec: float = 0.0
+    restarts: int = 0
+    rss_bytes: int = 0
+    crashed_age_sec: float | None = None
+
+
+@dataclass
+class Facts:
+    """Everything that health is made of."""
+
+    settings: Settings
+    writer: WorkerView
+    supervisor: WorkerView
+    depth: Depth
+    said: dict[str, Any] = field(default_factory=dict)
+    """What the writer last said of itself (writer.json)."""
+    complaints: list[str] = field(default_factory=list)
+    address: str = ""
+    is_port_taken: bool = False
+    is_service: bool = False
+    place_reason: str = ""
+
+
+def compose(facts: Facts) -> dict[str, Any]:
+    """Return the health document; its fields are a contract, and readers ignore those they do not know."""
+    codes = reasons(facts)
+    said, depth = facts.said, facts.depth
+    counts = dict(said.get("counts", {}))
+    counts["emitted"] = counts.get("written", 0) + depth.records
+    return {
+        "status": status_of(codes),
+        "reasons": codes,
+        "service": facts.is_service,
+        "address": facts.address,
+        "workers": [asdict(view) for view in (facts.supervisor, facts.writer)],
+        "queue": {**depth.as_dict(), "quota_bytes": _quota(facts.settings), "place": said.get("place", ""), "place_reason": facts.place_reason},
+        "counts": counts,
+        "dropped": said.get("dropped", {}),
+        "files": said.get("files", []),
+        "disk_free_bytes": said.get("disk_free_bytes"),
+        "state": said.get("state", ""),
+        "recovered_by": said.get("recovered_by", ""),
+        "last_error": said.get("last_error", ""),
+        "settings_rejected": facts.complaints,
+    }
+
+
+def reasons(facts: Facts) -> list[str]:
+    """Return the codes that hold, worst matters first in the order of the list of reasons."""
+    tests = [*_writer_tests(facts), *_file_tests(facts), *_queue_tests(facts), *_other_tests(facts)]
+    return [code for code, holds in tests if holds]
+
+
+def _writer_tests(facts: Facts) -> list[tuple[str, bool]]:
+    writer = facts.writer
+    age, limit = writer.heartbeat_age_sec, facts.settings.heartbeat_timeout_sec
+    is_there = writer.state in ("running", "stopped")
+    recent = writer.crashed_age_sec is not None and writer.crashed_age_sec < RESTARTED_SEC
+    return [
+        ("writer_down", writer.state == "down"),
+        ("writer_boot_failed", writer.state == "boot_failed"),
+        ("heartbeat_stale", is_there and age > limit),
+        ("writer_not_responding", is_there and NOT_RESPONDING_SEC < age <= limit),
+        ("writer_restarted", recent),
+    ]
+
+
+def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
+    said = facts.said
+    free = said.get("disk_free_bytes")
+    return [
+        ("append_lock_taken", said.get("state") == "waiting_for_append_lock"),
+        ("append_failing", bool(said.get("append_error"))),
+        ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
+        ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
+    ]
+
+
+def _queue_tests(facts: Facts) -> list[tuple[str, bool]]:
+    depth, quota = facts.depth, _quota(facts.settings)
+    used = depth.memory_bytes + depth.disk_bytes
+    is_full = used + 64 * 1024 > quota * (1 - CRITICAL_RESERVE)
+    return [
+        ("queue_full", is_full),
+        ("queue_pressed", not is_full and used > quota * PRESSURE_AT),
+        ("queue_deep", depth.records > facts.settings.queue_size * PRESSURE_AT),
+        ("records_dropped", _dropped_recently(facts.said)),
+        ("unknown_lane_version", depth.unknown_lanes > 0),
+    ]
+
+
+def _other_tests(facts: Facts) -> list[tuple[str, bool]]:
+    limit = facts.settings.worker_memory_max_mb * MIB * PRESSURE_AT
+    return [
+        ("memory_high", max(facts.writer.rss_bytes, facts.supervisor.rss_bytes) > limit),
+        ("settings_rejected", bool(facts.complaints)),
+        ("health_port_taken", facts.is_port_taken),
+    ]
+
+
+def _dropped_recently(said: dict[str, Any]) -> bool:
+    age = said.get("dropped_age_sec")
+    return age is not None and age < DROPPED_SEC
+
+
+def _quota(settings: Settings) -> int:
+    return int(settings.queue_max_mb * MIB)

@@ -1,0 +1,165 @@
+"""Files as the pipeline uses them: whole writes, atomic replacement, durable directories. Never a mapped one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def pread_all(fd: int, size: int, offset: int) -> bytes:
+    """Return up to `size` bytes at `offset`; fewer only at the end of the file."""
+    data = os.pread(fd, size, offset)
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def pwrite_all(fd: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`, over short writes."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data` at the descriptor's place, over short writes."""
+    done = 0
+    while done < len(data):
+        done += os.write(fd, data[done:])
+
+
+def replace(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o600) -> None:
+    """Put `data` in place of the file at once: a reader sees the old content or the new, never a half."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        write_all(fd, data)
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.replace(path)
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, None when there is no such file or it holds something else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_json(path: Path, value: object, *, durable: bool = False) -> None:
+    """Put a JSON object in place of the file at once."""
+    replace(path, json.dumps(value, indent=1, default=str).encode(), durable=durable)
+
+
+def remove(path: Path) -> None:
+    """Unlink a file that may be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def remove_directory(path: Path) -> bool:
+    """Remove an empty directory; whether it is gone."""
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names in a directory, none when it is not there."""
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def is_private_directory(path: Path) -> bool:
+    """Whether `path` is a directory of this user that nobody else may enter, and no symbolic link."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether the error says that a directory or file has been removed under us."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+
+
+def same_file(fd: int, path: Path) -> bool:
+    """Whether the descriptor and the path are the same file now."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except OSError:
+        return False
+
+
+def identity_of(fd: int) -> tuple[int, int]:
+    """Return (device, inode) of an open file."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def link_count(fd: int, identity: tuple[int, int]) -> int:
+    """
+    Return how many names the file still has, -1 when the descriptor is no longer the file we opened.
+
+    Some programs close every descriptor they find; the number may be somebody else's file by now.
+    """
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return -1
+    return found.st_nlink if (found.st_dev, found.st_ino) == identity else -1
+
+
+def close_if_ours(fd: int, identity: tuple[int, int]) -> None:
+    """
+    Close a descriptor that a fork inherited, if it still is the file we opened.
+
+    The application may have closed all descriptors (daemons do) and opened its own since; the number alone says nothing.
+    """
+    with contextlib.suppress(OSError):
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) == identity:
+            os.close(fd)
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return what an ordinary user may still write below `path`, None when nobody can tell."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize

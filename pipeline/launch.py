@@ -1,0 +1,110 @@
+"""Starting the pipeline's own processes: by whoever needs them, one launcher at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from typing import Final
+
+from pipeline import settings as settings_table
+from pipeline.host import files, locks, processes
+from pipeline.host.locks import RecordLock
+from pipeline.paths import Places, create_runtime
+from pipeline.settings import Settings
+
+VERSION: Final = "0.1.0"
+STOPPED_MARK: Final = "stopped"
+"""Stands in the runtime directory after `pipeline stop`: producers then queue and start nothing."""
+
+
+def supervisor_pid(places: Places) -> int | None:
+    """Return the pid of the running supervisor (0 when it is in another pid namespace), None when there is none."""
+    return locks.holder(places.runtime("supervisor.lock"))
+
+
+def writer_pid(places: Places) -> int | None:
+    """Return the pid of the running writer, None when there is none."""
+    return locks.holder(places.runtime("writer.lock"))
+
+
+def is_held_back(places: Places) -> bool:
+    """Whether an operator stopped the pipeline, or runs it as a service: then producers start nothing."""
+    return places.runtime(STOPPED_MARK).exists() or places.service_mark.exists()
+
+
+def publish_settings(places: Places, settings: Settings, complaints: list[str]) -> None:
+    """Store the settings in force where the workers find them."""
+    content = {"settings": settings_table.to_dict(settings), "complaints": complaints, "version": VERSION}
+    files.write_json(places.runtime("settings.json"), content)
+
+
+def published_settings(places: Places) -> tuple[Settings, list[str]] | None:
+    """Return the settings of the pipeline that runs, or ran, here; None when there was none."""
+    found = files.read_json(places.runtime("settings.json"))
+    if not found:
+        return None
+    return settings_table.from_dict(found.get("settings", {})), list(found.get("complaints", []))
+
+
+def start_supervisor(places: Places, settings: Settings, *, extra: tuple[str, ...] = ()) -> bool:
+    """
+    Start a supervisor unless one runs or is being started; whether this call started one.
+
+    Raises WorkerPythonError when this program has no interpreter for it.
+    """
+    python = processes.worker_python(settings.worker_python)
+    create_runtime(places)
+    launching = RecordLock(places.runtime("launch.lock"))
+    try:
+        if not launching.try_acquire() or (supervisor_pid(places) is not None and "--take-over" not in extra):
+            return False
+        processes.launch_detached(
+            [python, "-P", "-m", "workers", "supervisor", *place_arguments(places), *extra],
+            processes.worker_environment(),
+        )
+    finally:
+        launching.close()
+    return True
+
+
+def place_arguments(places: Places) -> list[str]:
+    """Return the arguments that lead a worker to the same places."""
+    return ["--log-dir", str(places.log_dir), "--state-dir", str(places.state_dir)]
+
+
+def is_older(version: str) -> bool:
+    """Whether a running supervisor's library is older than this one."""
+    return _numbers(version) < _numbers(VERSION)
+
+
+def running_version(places: Places) -> str:
+    """Return the library version of the running supervisor, empty when it does not say."""
+    return str((files.read_json(places.runtime("supervisor.json")) or {}).get("version", ""))
+
+
+def tell_supervisor(places: Places, number: signal.Signals) -> bool:
+    """Send a signal to the running supervisor; whether there is one."""
+    pid = supervisor_pid(places)
+    if not pid or pid < 0:
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def health_address(places: Places) -> str:
+    """Return host:port of the health endpoint, empty when nobody serves it."""
+    for path in (places.runtime("supervisor.json"), places.belongings_dir / "supervisor.json"):
+        address = (files.read_json(path) or {}).get("address", "")
+        if address:
+            return str(address)
+    return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+

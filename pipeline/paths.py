@@ -1,0 +1,163 @@
+"""
+Where everything lives: the log directory, what belongs to it, and the runtime directory in memory.
+
+Every process of every program must come to the same answer for the same log directory, so nothing here depends on
+anything but the settings, the user and the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipeline.errors import RuntimeDirectoryError, SettingsError
+from pipeline.host import files, processes
+
+LOG_DIR_VARIABLE: Final = "PIPELINE_LOG_DIR"
+RUNTIME_ROOT_VARIABLE: Final = "PIPELINE_RUNTIME_ROOT"
+"""Another place than /dev/shm for the runtime directory; has to be the same for all processes of a pipeline."""
+
+_DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
+
+
+def resolve_log_dir(log_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Return the absolute log directory: as given, else `$PIPELINE_LOG_DIR`, else `~/.pipeline/logs`."""
+    text = os.fspath(log_dir) if log_dir else os.environ.get(LOG_DIR_VARIABLE) or _DEFAULT_LOG_DIR
+    expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - expandvars has no pathlib peer
+    if "$" in expanded and expanded == text:
+        raise SettingsError("log_dir names a variable that is not set", where="log_dir", cause=text)
+    return Path(os.path.realpath(expanded))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The directories and files of one pipeline instance."""
+
+    log_dir: Path
+    state_dir: Path
+    runtime_dir: Path
+    instance: str
+    is_memory: bool
+    """Whether the runtime directory is on a file system in memory, the only kind that is ever mapped."""
+
+    @property
+    def lanes_dir(self) -> Path:
+        """Lanes in memory, and the lock of every lane."""
+        return self.runtime_dir / "lanes"
+
+    @property
+    def disk_lanes_dir(self) -> Path:
+        """Lanes on disk of this instance."""
+        return self.state_dir / "lanes" / self.runtime_dir.name
+
+    @property
+    def belongings_dir(self) -> Path:
+        """What belongs to the files: append lock, checkpoint, quarantine."""
+        return self.log_dir / ".pipeline"
+
+    @property
+    def workers_log(self) -> Path:
+        """The workers' own messages."""
+        return self.belongings_dir / "workers.log"
+
+    @property
+    def service_mark(self) -> Path:
+        """Stands while the pipeline is run as a service: producers then start nothing themselves."""
+        return self.state_dir / "service.json"
+
+    def runtime(self, name: str) -> Path:
+        """Return a file of the runtime directory."""
+        return self.runtime_dir / name
+
+
+def places_for(log_dir: Path, state_dir: str = "") -> Places:
+    """Return where the pipeline over a log directory lives. Creates nothing."""
+    state = Path(os.path.realpath(os.path.expanduser(os.path.expandvars(state_dir)))) if state_dir else log_dir / ".pipeline"  # noqa: PTH111
+    root = runtime_root()
+    device = _device_of(root.parent)
+    namespace = processes.pid_namespace()
+    key = f"{_digest(str(log_dir), str(state))[:10]}-{_digest(namespace, device)[:6]}"
+    return Places(
+        log_dir=log_dir,
+        state_dir=state,
+        runtime_dir=root / key,
+        instance="i" + _digest(processes.boot_id(), namespace, device, str(os.geteuid()))[:8],
+        is_memory=is_in_memory(root.parent),
+    )
+
+
+def runtime_root() -> Path:
+    """
+    Return the directory of this user that holds all runtime directories.
+
+    The first candidate that is ours or can become ours; one that somebody else prepared is passed over.
+    """
+    user = os.geteuid()
+    given = os.environ.get(RUNTIME_ROOT_VARIABLE)
+    parents = [Path(given)] if given else [Path("/dev/shm"), Path(f"/run/user/{user}"), Path("/tmp")]  # noqa: S108
+    for parent in parents:
+        root = parent / f"pipeline-{user}"
+        if files.is_private_directory(root) or (not os.path.lexists(root) and os.access(parent, os.W_OK | os.X_OK)):
+            return root
+    raise RuntimeDirectoryError(
+        "no place for the runtime directory",
+        where=", ".join(str(parent) for parent in parents),
+        cause="each is missing, not writable, or has a pipeline directory that is not private to this user",
+        remedy=f"Make one of them writable or set {RUNTIME_ROOT_VARIABLE}",
+    )
+
+
+def create_runtime(places: Places) -> None:
+    """Create the runtime directory, private to this user; another process may do the same at once."""
+    root = places.runtime_dir.parent
+    for _ in range(100):
+        try:
+            root.mkdir(mode=0o700, exist_ok=True)
+            places.runtime_dir.mkdir(mode=0o700, exist_ok=True)
+            places.lanes_dir.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            continue  # the last pipeline of this user ended just now and removed the root
+        break
+    for path in (root, places.runtime_dir):
+        if not files.is_private_directory(path):
+            raise RuntimeDirectoryError(
+                "the runtime directory is not private to this user",
+                where=str(path),
+                remedy="Remove it; it has to be a directory of mode 0700",
+            )
+    home = places.runtime("home.json")
+    if not home.exists():
+        files.write_json(
+            home,
+            {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir), "instance": places.instance},
+        )
+
+
+def is_in_memory(path: Path) -> bool:
+    """Whether the file system under `path` is tmpfs."""
+    real = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return False
+    for line in mounts:
+        _, point, fs_type, *_ = line.split()
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fs_type
+    return kind in ("tmpfs", "ramfs")
+
+
+def _device_of(path: Path) -> str:
+    try:
+        return str(path.stat().st_dev)
+    except OSError:
+        return ""
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""The queue: lanes of segments between the producers and the writer."""

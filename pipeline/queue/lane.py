@@ -1,0 +1,149 @@
+"""
+The producer's end of a lane on the file system: its directories, its lock, its mark of a normal end.
+
+A lane is put together under a name that nobody reads and renamed into place with its lock already held, so the writer
+never sees a lane that looks dead because it is only half made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from pipeline.host import clock, files, processes
+from pipeline.host.locks import GateLock, RecordLock
+from pipeline.limits import PRODUCER_CHARS
+from pipeline.paths import Places, create_runtime
+from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
+
+_LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_producer_id() -> str:
+    """Return 60 random bits as 12 letters; never reused, whatever happens to pids."""
+    return "".join(_LETTERS[byte & 31] for byte in os.urandom(PRODUCER_CHARS))
+
+
+class Lane:
+    """The directories of one producer. `memory_dir` is where the lane's life began; `disk_dir` is made when needed."""
+
+    def __init__(self, places: Places, role: str) -> None:
+        self.producer = new_producer_id()
+        self.places = places
+        self.role = role
+        self.disk_dir: Path | None = None
+        self._disk_lock: RecordLock | None = None
+        self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
+        create_runtime(places)
+        with _gate(places):
+            self.memory_dir: Path | None = places.lanes_dir / self.producer
+            self._lock = self._make(places.lanes_dir)
+        self._identity = files.identity_of(self._lock.fd)
+
+    def use_disk(self) -> Path:
+        """Return the lane's directory in the state directory, made at first use. OSError when it cannot be."""
+        if self.disk_dir is not None and self.disk_dir.is_dir():
+            return self.disk_dir
+        parent = self.places.disk_lanes_dir
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._disk_lock is not None:
+            self._disk_lock.close()
+        self._disk_lock = self._make(parent)
+        self.disk_dir = parent / self.producer
+        return self.disk_dir
+
+    def use_memory(self) -> Path | None:
+        """Return the lane's directory in the runtime directory, None when somebody removed it."""
+        return self.memory_dir
+
+    def leave_memory(self) -> None:
+        """Never go back to a runtime directory that was removed under us."""
+        self.memory_dir = None
+
+    def is_unlinked(self) -> bool:
+        """Whether the lane's place in memory was removed, by a person or at logout."""
+        return self.memory_dir is not None and files.link_count(self._lock.fd, self._identity) == 0
+
+    def is_lost(self) -> bool:
+        """Whether the application closed our descriptor, and with it gave up the lock that says this lane lives."""
+        return files.link_count(self._lock.fd, self._identity) < 0
+
+    def note_ending(self, signal_number: int = 0) -> None:
+        """Say that the process has begun a normal end. Later records are still accepted."""
+        for fd in self._fds():
+            files.pwrite_all(fd, pack_ending(signal_number), 0)
+
+    def count_drop(self, reason: str) -> None:
+        """Count a refused record where it outlives this process."""
+        self.counters[reason] += 1
+        for fd in self._fds():
+            files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
+
+    def positions(self) -> tuple[int, int]:
+        """Return (written, durable) as the writer last stored them."""
+        for directory in (self.memory_dir, self.disk_dir):
+            if directory is None:
+                continue
+            try:
+                data = (directory / "position").read_bytes()
+            except OSError:
+                continue
+            if len(data) == POSITION.size:
+                written, durable, *_ = POSITION.unpack(data)
+                return written, durable
+        return 0, 0
+
+    def close(self) -> None:
+        """Let go of the lane's locks: the writer may finish it."""
+        files.close_if_ours(self._lock.fd, self._identity)
+        if self._disk_lock is not None:
+            self._disk_lock.close()
+
+    def forget(self) -> None:
+        """Close what a fork inherited. Our parent's locks are not ours, and stay."""
+        self.close()
+
+    def _fds(self) -> list[int]:
+        if self.is_lost():
+            return []
+        return [lock.fd for lock in (self._lock, self._disk_lock) if lock is not None and lock.fd >= 0]
+
+    def _make(self, parent: Path) -> RecordLock:
+        draft = parent / f".new-{self.producer}"
+        draft.mkdir(mode=0o700)
+        lock = RecordLock(draft / "alive")
+        files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
+        lock.try_acquire()
+        files.replace(draft / "position", bytes(POSITION.size))
+        draft.rename(parent / self.producer)
+        return lock
+
+    def _about(self) -> dict[str, object]:
+        pid = os.getpid()
+        return {
+            "producer": self.producer,
+            "role": self.role,
+            "pid": pid,
+            "start_ticks": processes.start_ticks(pid),
+            "pid_namespace": processes.pid_namespace(),
+            "created": clock.wall_text(),
+            "program": sys.argv[0][:200] if getattr(sys, "argv", None) else "",
+        }
+
+
+def _gate(places: Places) -> GateLock:
+    """Hold the end of the pipeline off while a lane is made; the runtime directory may be removed at any moment."""
+    gate = GateLock(places.runtime("attach.lock"))
+    while True:
+        try:
+            gate.acquire(exclusive=False)
+        except FileNotFoundError:
+            create_runtime(places)
+            continue
+        if places.lanes_dir.is_dir():
+            return gate
+        gate.release()
+        create_runtime(places)
+

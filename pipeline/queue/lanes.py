@@ -1,0 +1,194 @@
+"""
+All lanes of an instance, as the writer sees them: found, watched, ended, removed.
+
+A lane lives while its producer holds the record lock on its `alive` file. When the lock is free no record can come any
+more, and whether the end was a normal one is what the file says. A lock can also be lost by a process that closes all
+its descriptors; such a process looks at its lane once a second and starts another, so its old lane is given two seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pipeline.host import clock, files, processes
+from pipeline.host.locks import holder_of
+from pipeline.limits import LANE_GRACE_SEC, STALE_CREATION_SEC
+from pipeline.paths import Places
+from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_alive
+from pipeline.queue.tailer import Tailer
+
+LIVE: Final = "live"
+CLOSED: Final = "closed"
+DIED: Final = "died"
+
+
+@dataclass
+class WatchedLane:
+    """A lane and what is known of its producer."""
+
+    tailer: Tailer
+    alive_fds: dict[Path, int] = field(default_factory=dict)
+    """Opened once and kept: a lane that is removed under load is still watched through them."""
+    position_fds: dict[Path, int] = field(default_factory=dict)
+    about: About = field(default_factory=lambda: unpack_alive(b""))
+    end: str = LIVE
+    free_since: float = 0.0
+    told_drops: tuple[int, ...] = (0,) * 8
+    """Refused records, by reason, that a `records_dropped` record has named."""
+
+    @property
+    def producer(self) -> str:
+        """The producer's id."""
+        return self.tailer.producer
+
+    def adopt_directory(self, directory: Path) -> None:
+        """Add a directory of this lane that has been found."""
+        try:
+            alive = os.open(directory / "alive", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        self.alive_fds[directory] = alive
+        self.tailer.directories.append(directory)
+        try:
+            self.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        self._load_position(directory)
+
+    def store_position(self) -> None:
+        """Publish how far the lane is written and durable."""
+        data = POSITION.pack(self.tailer.written, self.tailer.durable, *self.told_drops)
+        for fd in self.position_fds.values():
+            os.pwrite(fd, data, 0)
+
+    def refresh_about(self) -> None:
+        """Read again what the producer says of itself."""
+        for fd in self.alive_fds.values():
+            about = unpack_alive(files.pread_all(fd, ALIVE_BYTES, 0))
+            if about.process:
+                self.about = about
+
+    def is_locked(self) -> bool:
+        """Whether the producer holds one of the lane's locks."""
+        return any(holder_of(fd) is not None for fd in self.alive_fds.values())
+
+    def is_process_running(self) -> bool:
+        """Whether the very process that made the lane still runs, as far as this pid namespace can tell."""
+        process = self.about.process
+        if process.get("pid_namespace") != processes.pid_namespace():
+            return False
+        return processes.is_running(int(process.get("pid", 0)), int(process.get("start_ticks", 0)))
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self.tailer.close()
+        for fd in (*self.alive_fds.values(), *self.position_fds.values()):
+            os.close(fd)
+
+    def _load_position(self, directory: Path) -> None:
+        data = os.pread(self.position_fds[directory], POSITION.size, 0)
+        if len(data) == POSITION.size:
+            written, durable, *told = POSITION.unpack(data)
+            self.tailer.written = max(self.tailer.written, written)
+            self.tailer.durable = max(self.tailer.durable, durable)
+            self.told_drops = max(self.told_drops, tuple(told))
+
+
+class Lanes:
+    """The lanes of one instance. `is_own` tells the writer's own lanes, whose locks it must never test."""
+
+    def __init__(self, places: Places, is_own: Callable[[str], bool]) -> None:
+        self.places = places
+        self.watched: dict[str, WatchedLane] = {}
+        self._is_own = is_own
+        self._disk_due = 0.0
+
+    def all(self) -> list[WatchedLane]:
+        """Return the lanes, oldest find first."""
+        return list(self.watched.values())
+
+    def scan(self, *, everywhere: bool = False) -> list[WatchedLane]:
+        """Find lanes that are new, and return them. The disk is looked at twice a second, as it may be slow."""
+        parents = [self.places.lanes_dir]
+        if everywhere or clock.monotonic() >= self._disk_due:
+            parents.append(self.places.disk_lanes_dir)
+            self._disk_due = clock.monotonic() + 0.5
+        return [lane for parent in parents for lane in self._scan_directory(parent)]
+
+    def watch(self) -> list[WatchedLane]:
+        """Return the lanes that have ended since the last call; their chain is final and open to its end."""
+        return [lane for lane in self.all() if lane.end == LIVE and self._has_ended(lane)]
+
+    def end(self, lane: WatchedLane) -> None:
+        """Take a lane for ended, whatever its lock says: the writer's own, when it stops."""
+        lane.refresh_about()
+        lane.end = CLOSED if lane.about.state == ENDING else DIED
+        lane.tailer.is_ended = True
+        lane.tailer.open_all()
+
+    def remove(self, lane: WatchedLane) -> None:
+        """Forget a lane that is finished, and remove its directories."""
+        lane.close()
+        for directory in lane.tailer.directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        self.watched.pop(lane.producer, None)
+
+    def collect_drafts(self) -> None:
+        """Remove lanes that were never finished being made, by producers that died at it."""
+        for parent in (self.places.lanes_dir, self.places.disk_lanes_dir):
+            for name in files.names_in(parent):
+                if name.startswith(".new-"):
+                    self._collect_draft(parent / name)
+
+    def _collect_draft(self, draft: Path) -> None:
+        try:
+            age = clock.wall_ns() / clock.NANO - draft.stat().st_mtime
+        except OSError:
+            return
+        if age > STALE_CREATION_SEC:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _scan_directory(self, parent: Path) -> list[WatchedLane]:
+        found = []
+        for name in files.names_in(parent):
+            if name.startswith(".") or name == "instance.lock":
+                continue
+            directory = parent / name
+            lane = self.watched.get(name)
+            if lane is not None and directory in lane.alive_fds:
+                continue
+            if self._is_own(name) and lane is not None:
+                continue
+            is_new = lane is None
+            lane = lane or WatchedLane(Tailer(name, []))
+            self._adopt(lane, directory)
+            if lane.tailer.directories and is_new:
+                self.watched[name] = lane
+                found.append(lane)
+        return found
+
+    def _adopt(self, lane: WatchedLane, directory: Path) -> None:
+        if self._is_own(lane.producer):
+            lane.tailer.directories.append(directory)
+            lane.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC)
+            return
+        lane.adopt_directory(directory)
+        lane.refresh_about()
+
+    def _has_ended(self, lane: WatchedLane) -> bool:
+        if self._is_own(lane.producer) or lane.is_locked():
+            lane.free_since = 0.0
+            return False
+        lane.refresh_about()
+        now = clock.monotonic()
+        lane.free_since = lane.free_since or now
+        if lane.about.state != ENDING and lane.is_process_running() and now - lane.free_since < LANE_GRACE_SEC:
+            return False
+        self._scan_directory(self.places.disk_lanes_dir)
+        self.end(lane)
+        return True

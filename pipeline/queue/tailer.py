@@ -1,0 +1,293 @@
+"""
+The writer's end of one lane.
+
+It reads with pread(2) only: a segment that somebody truncates is then a short read and not a SIGBUS. It holds a
+descriptor on every segment that is not released, so that `rm -r` of the lane loses nothing that was once found.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import LaneError
+from pipeline.host import failpoint, files
+from pipeline.queue.layout import (
+    DISK,
+    HEADER_BYTES,
+    OFFSET_BITS,
+    OFFSET_MASK,
+    SUCCEEDED,
+    Header,
+    position,
+    segment_name,
+    serial_of,
+    unpack_header,
+)
+
+
+class Slice(NamedTuple):
+    """Whole lines of one segment: bytes [start, end)."""
+
+    producer: str
+    serial: int
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return self.end - self.start
+
+
+@dataclass
+class OpenSegment:
+    """A segment that is not released."""
+
+    serial: int
+    path: Path
+    fd: int
+    header: Header
+
+    def refresh(self) -> None:
+        """Read head and state again. Twice, should a copy in the kernel tear the word; heads only grow."""
+        header = self._read()
+        again = self._read()
+        while header != again:
+            header, again = again, self._read()
+        self.header = header
+
+    @property
+    def start(self) -> int:
+        """Offset of the first record."""
+        return HEADER_BYTES
+
+    @property
+    def end(self) -> int:
+        """Offset behind the last committed record, as of `refresh`."""
+        return self.header.end
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the producer has gone on to the next segment, as of `refresh`."""
+        return self.header.state == SUCCEEDED
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes [start, end)."""
+        return files.pread_all(self.fd, end - start, start)
+
+    def _read(self) -> Header:
+        header = unpack_header(os.pread(self.fd, HEADER_BYTES, 0), str(self.path))
+        if header.place != DISK:
+            return header
+        return header._replace(head=max(self._last_line_end(), HEADER_BYTES))
+
+    def _last_line_end(self) -> int:
+        """Return where the last whole line of a disk segment ends; only what is new is looked at."""
+        known = max(self.header.end, HEADER_BYTES)
+        size = os.fstat(self.fd).st_size
+        end = known
+        while known < size:
+            piece = files.pread_all(self.fd, min(1 << 20, size - known), known)
+            if not piece:
+                break
+            newline = piece.rfind(b"\n")
+            if newline >= 0:
+                end = known + newline + 1
+            known += len(piece)
+        return end
+
+
+@dataclass
+class Tailer:
+    """Where the writer is in one lane."""
+
+    producer: str
+    directories: list[Path]
+    segments: dict[int, OpenSegment] = field(default_factory=dict)
+    written: int = 0
+    durable: int = 0
+    stored: set[int] | None = None
+    """Numbers that recovery found in the files already; None when positions say it all."""
+    is_ended: bool = False
+    """No record will come any more: all of the chain is final."""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges of numbers whose segment somebody removed before it was ever found."""
+    unknown: str = ""
+    """Why this lane cannot be read (a segment of another version); it is kept and reported."""
+
+    def place(self) -> tuple[int, int]:
+        """Return (serial, offset) up to which the lane is written."""
+        return self.written >> OFFSET_BITS, self.written & OFFSET_MASK
+
+    def pending(self, bytes_max: int) -> list[tuple[str, Slice]]:
+        """Return (period, slice) of what is committed and not written, oldest first, up to `bytes_max`."""
+        found: list[tuple[str, Slice]] = []
+        serial, offset = self.place()
+        serial, offset = max(serial, 1), max(offset, HEADER_BYTES)
+        while bytes_max > 0 and (segment := self._next_segment(serial)) is not None:
+            serial, offset = segment.serial, offset if segment.serial == serial else HEADER_BYTES
+            segment.refresh()
+            end = self._cut(segment, offset, bytes_max)
+            if end > offset:
+                found.append((segment.header.period, Slice(self.producer, serial, offset, end)))
+                bytes_max -= end - offset
+            if end < segment.end or not self._is_final(segment):
+                break
+            serial, offset = serial + 1, HEADER_BYTES
+        return found
+
+    def has_pending(self) -> bool:
+        """Whether anything committed is not written."""
+        return bool(self.pending(1))
+
+    def read(self, piece: Slice) -> bytes:
+        """Return the bytes of a slice."""
+        segment = self._segment(piece.serial)
+        if segment is None:
+            raise LaneError("a slice's segment is gone", where=f"{self.producer}/{segment_name(piece.serial)}")
+        return segment.read(piece.start, piece.end)
+
+    def advance_written(self, piece: Slice) -> None:
+        """Note that a slice is in the file."""
+        self.written = max(self.written, position(piece.serial, piece.end))
+
+    def periods(self) -> set[str]:
+        """Return the periods of segments that are not released."""
+        return {segment.header.period for segment in self.segments.values()}
+
+    def open_all(self) -> None:
+        """Open every segment that the lane's directories hold, in place of waiting to come to it."""
+        for directory in self.directories:
+            for name in files.names_in(directory):
+                serial = serial_of(name)
+                if serial is not None and serial >= (self.durable >> OFFSET_BITS):
+                    self._segment(serial)
+
+    def start_at_first(self) -> None:
+        """Go on at the oldest segment there is, if the position leads to one that is released."""
+        serial, _ = self.place()
+        if self.segments and serial not in self.segments:
+            self.written = position(min(self.segments), HEADER_BYTES)
+
+    def is_done(self) -> bool:
+        """Whether the lane has ended and everything in it is durable."""
+        return self.is_ended and not self.has_pending() and all(map(self._is_releasable, self.segments.values()))
+
+    def has_releasable(self) -> bool:
+        """Whether a segment is durable to its end and gets nothing more."""
+        return bool(self._releasable())
+
+    def release(self, *, with_disk: bool) -> int:
+        """Unlink the segments that are durable to their end; how many. Disk segments wait for a durable checkpoint."""
+        done = self._releasable()
+        for serial in done:
+            if self.segments[serial].header.place == DISK and not with_disk:
+                break
+            segment = self.segments.pop(serial)
+            failpoint.reach("writer.release.before_unlink")
+            for directory in self.directories:
+                files.remove(directory / segment_name(serial))
+            os.close(segment.fd)
+        return len(done)
+
+    def _releasable(self) -> list[int]:
+        """The last segment of a lane that has ended stays until the lane goes: it says how the lane ended."""
+        last = max(self.segments, default=0) if self.is_ended else 0
+        return sorted(n for n, segment in self.segments.items() if n != last and self._is_releasable(segment))
+
+    def _is_releasable(self, segment: OpenSegment) -> bool:
+        is_durable = segment.end == HEADER_BYTES or self.durable >= position(segment.serial, segment.end)
+        return is_durable and self._is_final(segment)
+
+    def last_number(self) -> int:
+        """Return the number of the last record of a lane that has ended."""
+        last = max(self.segments, default=0)
+        if not last:
+            return 0
+        segment = self.segments[last]
+        segment.refresh()
+        return segment.header.first_number - 1 + _records_in(segment)
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for segment in self.segments.values():
+            os.close(segment.fd)
+        self.segments.clear()
+
+    def _cut(self, segment: OpenSegment, offset: int, bytes_max: int) -> int:
+        """Return the end of a slice from `offset`: everything, or whole lines up to `bytes_max`, one at least."""
+        if segment.end - offset <= bytes_max:
+            return segment.end
+        window = segment.read(offset, offset + bytes_max)
+        newline = window.rfind(b"\n")
+        reach = bytes_max
+        while newline < 0:
+            reach *= 2
+            window = segment.read(offset, min(offset + reach, segment.end))
+            newline = window.find(b"\n")
+        return offset + newline + 1
+
+    def _is_final(self, segment: OpenSegment) -> bool:
+        """
+        Whether nothing can be added to a segment.
+
+        Order matters: that the successor exists is seen first, then the head is read once more.
+        """
+        if not segment.is_complete and not (self.is_ended or self._exists(segment.serial + 1)):
+            return False
+        before = segment.end
+        segment.refresh()
+        return segment.end == before
+
+    def _exists(self, serial: int) -> bool:
+        return serial in self.segments
+
+    def _next_segment(self, serial: int) -> OpenSegment | None:
+        """Return the segment of a position, or its successor when it is released (all of it is durable then)."""
+        found = self._segment(serial)
+        if found is None and self.place() >= (serial, HEADER_BYTES):
+            found = self._segment(serial + 1)
+        return found or self._behind_hole(serial)
+
+    def _behind_hole(self, serial: int) -> OpenSegment | None:
+        """Return the next segment of an ended lane when `serial` itself was removed before it was ever opened."""
+        later = [number for number in self.segments if number > serial]
+        if not self.is_ended or not later:
+            return None
+        segment = self.segments[min(later)]
+        before = self.segments.get(serial - 1)
+        known = before.header.first_number - 1 + _records_in(before) if before else segment.header.first_number - 1
+        if segment.header.first_number > known + 1:
+            hole = (known + 1, segment.header.first_number - 1)
+            self.holes += [hole] if hole not in self.holes else []
+        return segment
+
+    def _segment(self, serial: int) -> OpenSegment | None:
+        if serial in self.segments:
+            return self.segments[serial]
+        for directory in self.directories:
+            path = directory / segment_name(serial)
+            try:
+                fd = os.open(path, files.READ)
+            except OSError:
+                continue
+            try:
+                header = unpack_header(os.pread(fd, HEADER_BYTES, 0), str(path))
+            except LaneError as error:
+                os.close(fd)
+                self.unknown = str(error)
+                return None
+            segment = OpenSegment(serial, path, fd, header)
+            segment.refresh()
+            self.segments[serial] = segment
+            return segment
+        return None
+
+
+def _records_in(segment: OpenSegment) -> int:
+    if segment.header.place != DISK:
+        return segment.header.records
+    return segment.read(HEADER_BYTES, segment.end).count(b"\n")

@@ -1,0 +1,86 @@
+"""The queue with the face of `multiprocessing.Queue`, for code that expects one, such as `logging.handlers.QueueHandler`."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.emitter import Emitter
+from pipeline.host import clock
+from pipeline.queue import bell
+
+_ROOM_POLL_SEC = 0.01
+
+
+class QueueFace:
+    """put, put_nowait, qsize and full of a queue. What the policy refuses is `queue.Full`, as there."""
+
+    def __init__(self, emitter: Emitter, *, is_enabled: bool) -> None:
+        self._emitter = emitter
+        self._is_enabled = is_enabled
+
+    def put_nowait(self, item: Any) -> None:
+        """Emit an item: a LogRecord as a `log` record, a mapping as it is, anything else as a `message`."""
+        action_type, fields = _as_record(item)
+        if self._is_enabled and not self._emitter.emit(action_type, **fields):
+            raise queue.Full
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002 - the stdlib's face
+        """Emit an item; with `block`, wait for room up to `timeout` seconds (for ever when None)."""
+        deadline = clock.Deadline(timeout if timeout is not None else float("inf"))
+        while True:
+            try:
+                return self.put_nowait(item)
+            except queue.Full:
+                if not block or deadline.has_passed:
+                    raise
+                bell.ring(self._emitter.places, bell.SYNC)
+                clock.sleep(min(_ROOM_POLL_SEC, deadline.left))
+
+    def qsize(self) -> int:
+        """Return the records of all producers that are not in the files."""
+        from pipeline.queue import depth
+
+        places = self._emitter.places
+        return depth.measure(places.lanes_dir).plus(depth.measure(places.disk_lanes_dir)).records
+
+    def full(self) -> bool:
+        """Whether the queue has reached the mark where back-pressure begins."""
+        return not self._emitter.has_room()
+
+    def empty(self) -> bool:
+        """Whether everything is in the files."""
+        return self.qsize() == 0
+
+
+def _as_record(item: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(item, logging.LogRecord):
+        return "log", _log_fields(item)
+    if isinstance(item, Mapping):
+        fields = {str(key): value for key, value in item.items()}
+        return str(fields.pop("action_type", "message")), fields
+    return "message", {"content": item}
+
+
+def _log_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return a log line's fields (R-063): QueueHandler has merged arguments and traceback into the message."""
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    fields: dict[str, Any] = {
+        "level": record.levelname,
+        "logger": record.name,
+        "message": record.getMessage(),
+        "module": record.module,
+        "function": record.funcName,
+        "line": record.lineno,
+        "thread": record.threadName,
+        "process": record.process,
+        **extra,
+    }
+    if record.exc_text:
+        fields["exception"] = record.exc_text
+    return fields
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -1,0 +1,118 @@
+"""
+One open day file: appended to at its end, checked before each append, synced by whoever keeps the positions.
+
+It is opened O_APPEND: bytes that a person adds between our look and our write are never overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from pipeline.host import failpoint, files
+from pipeline.storage.naming import DayName
+
+INTACT: Final = "intact"
+MOVED: Final = "moved"
+DELETED: Final = "deleted"
+TRUNCATED: Final = "truncated"
+FOREIGN: Final = "foreign_bytes"
+
+
+class DayFile:
+    """`size` is where our own bytes end; anything else at the end of the file is somebody's."""
+
+    def __init__(self, path: Path, day: DayName, mode: int) -> None:
+        self.day = day
+        self.path = path
+        self.is_new = not self.path.exists()
+        self.fd = os.open(self.path, files.APPEND | os.O_NOFOLLOW, mode)
+        found = os.fstat(self.fd)
+        self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
+        self.synced_size = found.st_size
+        self.needs_directory_sync = self.is_new
+
+    @property
+    def name(self) -> str:
+        """The file's name in the log directory."""
+        return self.path.name
+
+    def change(self) -> str:
+        """Return what somebody did to the file since our last append, INTACT mostly."""
+        here = os.fstat(self.fd)
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            there = None
+        if there is None or not os.path.samestat(here, there):
+            return MOVED if here.st_nlink else DELETED
+        if here.st_size == self.size:
+            return INTACT
+        return FOREIGN if here.st_size > self.size else TRUNCATED
+
+    def actual_size(self) -> int:
+        """Return how long the file is."""
+        return os.fstat(self.fd).st_size
+
+    def append(self, chunks: list[bytes]) -> None:
+        """Append all of it, over short writes. OSError leaves `size` at what did arrive."""
+        if failpoint.is_aimed_at("writer.append.partial"):
+            self._append_half(chunks)
+        pending = [memoryview(chunk) for chunk in chunks if chunk]
+        while pending:
+            count = os.writev(self.fd, pending)
+            self.size += count
+            pending = _behind(pending, count)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes [start, end) of the file."""
+        return files.pread_all(self.fd, end - start, start)
+
+    def ends_with_newline(self) -> bool:
+        """Whether the next line can begin at the end of the file."""
+        size = self.actual_size()
+        return size == 0 or os.pread(self.fd, 1, size - 1) == b"\n"
+
+    def sync(self) -> None:
+        """Make what was appended durable, and the file's name when it is new."""
+        failpoint.reach("writer.sync.before")
+        size = self.size
+        os.fsync(self.fd)
+        if self.needs_directory_sync:
+            failpoint.reach("writer.sync.before_directory")
+            files.sync_directory(self.path.parent)
+            self.needs_directory_sync = False
+        self.synced_size = size
+        failpoint.reach("writer.sync.after")
+
+    def cut_to(self, size: int) -> bytes:
+        """Shorten the file and return what was cut."""
+        cut = self.read(size, self.actual_size())
+        os.ftruncate(self.fd, size)
+        self.size = size
+        return cut
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+    def _append_half(self, chunks: list[bytes]) -> None:
+        """Write up to the middle of a line, as a killed write(2) does (it stops at a page boundary), then die."""
+        data = b"".join(chunks)
+        stop = len(data) // 2
+        if stop > 0 and data[stop - 1 : stop] == b"\n":
+            stop -= 1
+        files.write_all(self.fd, data[:stop])
+        failpoint.reach("writer.append.partial")
+        self.size += stop
+        chunks[:] = [data[stop:]]
+
+
+def _behind(pending: list[memoryview], count: int) -> list[memoryview]:
+    """Return what is left of the buffers behind the first `count` bytes."""
+    for index, chunk in enumerate(pending):
+        if count < len(chunk):
+            return [chunk[count:], *pending[index + 1 :]]
+        count -= len(chunk)
+    return []

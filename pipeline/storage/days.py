@@ -1,0 +1,193 @@
+"""
+The open day files of an instance: which file a period's records go to now.
+
+A file is continued while its period lasts and nobody interfered. Behind foreign bytes, and after its seal, writing goes
+on in a part, `DATE.1.jsonl`. Before another file takes over, the old one is synced, so all that is not durable of a period is in its current file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.host import clock, files
+from pipeline.limits import SEAL_AFTER_SEC
+from pipeline.paths import Places
+from pipeline.records.periods import period_of
+from pipeline.settings import Settings
+from pipeline.storage import naming, stored
+from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
+from pipeline.storage.naming import DayName
+
+Report = Callable[[str, str, int], None]
+"""(file, change, bytes) of something that somebody else did to a file."""
+
+_QUARANTINE: Final = "quarantine"
+
+
+class Days:
+    """The day files being written, by period."""
+
+    def __init__(self, places: Places, settings: Settings, instance: str, report: Report) -> None:
+        self.open: dict[str, DayFile] = {}
+        self.sealed: set[str] = set()
+        self.known: dict[str, dict[str, Any]] = {}
+        """What the last checkpoint said of files: device, inode and size by name."""
+        self.directory = places.log_dir
+        self._places = places
+        self._settings = settings
+        self._instance = instance
+        self._report = report
+
+    def current(self, period: str) -> DayFile:
+        """Return the file that takes a period's records now. OSError when it cannot be opened."""
+        file = self.open.get(period)
+        if file is None:
+            file = self._open_newest(period)
+            self.open[period] = file
+        return file
+
+    def settle(self, file: DayFile) -> str:
+        """Look for interference before an append, and act on it; INTACT, or what it was."""
+        change = file.change()
+        if change == INTACT:
+            return change
+        self._report(file.name, change, abs(file.actual_size() - file.size))
+        if change in (MOVED, DELETED):
+            self._drop(file)
+        elif change == FOREIGN or not file.ends_with_newline():
+            file.size = file.actual_size()
+            self._continue_in_part(file)
+        else:
+            file.size = file.actual_size()
+        return change
+
+    def abandon(self, file: DayFile) -> None:
+        """Write on in a part; the file gets no more bytes."""
+        self._continue_in_part(file)
+
+    def find(self, name: str, device: int, inode: int) -> DayFile | None:
+        """Return the open file of this identity, wherever in the log directory its name is now."""
+        for candidate in (name, *files.names_in(self._places.log_dir)):
+            path = self._places.log_dir / candidate
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            if (found.st_dev, found.st_ino) == (device, inode):
+                return self._open_found(candidate)
+        return None
+
+    def open_by_name(self, name: str) -> DayFile:
+        """Return a file of ours that exists. OSError when it cannot be opened."""
+        return self._open_found(name)
+
+    def let_go(self, file: DayFile) -> None:
+        """Close a file; the next record of its period opens what is right then."""
+        self._drop(file)
+
+    def seal_due(self, busy_periods: set[str], now_sec: float) -> list[DayFile]:
+        """Close the files whose period is over and gets nothing more, and return them."""
+        due = [
+            file for period, file in self.open.items()
+            if period not in busy_periods and period != self._period_now(now_sec - SEAL_AFTER_SEC) and period < self._period_now(now_sec)
+        ]  # fmt: skip
+        for file in due:
+            self.sealed.add(file.name)
+            self._drop(file)
+        return due
+
+    def names_of(self, period: str) -> list[str]:
+        """Return the files that exist for a period, parts in order."""
+        return [str(day) for day in naming.day_files(self._places.log_dir, self._instance).get(period, [])]
+
+    def all_of(self, period: str) -> list[Path]:
+        """Return every plain file that may hold records of a period, renamed ones included."""
+        names = sorted(name for name in files.names_in(self.directory) if name.startswith(period))
+        return [self.directory / name for name in names if not name.endswith((".zst", ".gz"))]
+
+    def quarantine(self, file: str, offset: int, data: bytes) -> None:
+        """Keep bytes that were cut from a file."""
+        directory = self._places.belongings_dir / _QUARANTINE
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / f"{file}.{offset}.{clock.wall_ns()}").write_bytes(data)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return what a checkpoint has to remember of the open files."""
+        return {
+            file.name: {"device": file.device, "inode": file.inode, "size": file.synced_size}
+            for file in self.open.values()
+        }
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in list(self.open.values()):
+            self._drop(file)
+
+    def reopen(self) -> None:
+        """Close the files so that the next append opens them again by name. Everything has to be synced."""
+        self.close()
+
+    def _open_newest(self, period: str) -> DayFile:
+        parts = naming.day_files(self._places.log_dir, self._instance).get(period, [])
+        if not parts:
+            return self._create(DayName(period, self._instance, 0))
+        newest = parts[-1]
+        if not self._may_continue(newest):
+            return self._create(newest._replace(part=newest.part + 1))
+        return self._create(newest)
+
+    def _may_continue(self, day: DayName) -> bool:
+        """Whether a file that exists may be appended to: not sealed, whole lines, and all of it explained."""
+        name = str(day)
+        path = self._places.log_dir / name
+        offset, tail = stored.torn_tail(path)
+        if name in self.sealed or tail or not os.access(path, os.W_OK):
+            return False
+        known = self.known.get(name)
+        if known is None:
+            return day.period >= self._period_now(clock.wall_ns() / clock.NANO - SEAL_AFTER_SEC)
+        if known["inode"] != path.stat().st_ino or offset <= known["size"]:
+            return True
+        with path.open("rb") as file:
+            file.seek(known["size"])
+            is_explained = stored.is_ours(file.read())
+        if not is_explained:
+            self._report(name, FOREIGN, offset - known["size"])
+        return is_explained
+
+    def _create(self, day: DayName) -> DayFile:
+        log_dir = self._places.log_dir
+        if not log_dir.is_dir():
+            log_dir.mkdir(mode=self._settings.dir_mode, parents=True, exist_ok=True)
+        file = DayFile(log_dir / str(day), day, self._settings.file_mode)
+        if file.is_new and self._settings.group:
+            shutil.chown(file.path, group=self._settings.group)
+        return file
+
+    def _open_found(self, name: str) -> DayFile:
+        for file in self.open.values():
+            if file.name == name:
+                return file
+        day = naming.parse(name)
+        file = DayFile(self._places.log_dir / name, day or DayName(name, "", 0), self._settings.file_mode)
+        if day is not None:
+            self.open[day.period] = file
+        return file
+
+    def _continue_in_part(self, file: DayFile) -> None:
+        parts = naming.day_files(self._places.log_dir, self._instance).get(file.day.period, [])
+        last = max((day.part for day in parts), default=file.day.part)
+        self._drop(file)
+        self.open[file.day.period] = self._create(file.day._replace(part=last + 1))
+
+    def _drop(self, file: DayFile) -> None:
+        if self.open.get(file.day.period) is file:
+            del self.open[file.day.period]
+        file.close()
+
+    def _period_now(self, second: float) -> str:
+        return period_of(int(second), self._settings.timezone).name

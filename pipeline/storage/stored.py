@@ -1,0 +1,65 @@
+"""Which records a file holds, by the fixed beginning of each line. For recovery; readers and verify have their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+_RECORD: Final = re.compile(
+    rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"(?:[^"\\\n]|\\.)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
+    re.MULTILINE,
+)
+_CHUNK_BYTES: Final = 4 << 20
+
+
+def stored_numbers(path: Path, producers: Collection[str], beat: Callable[[], None], start: int = 0) -> dict[str, set[int]]:
+    """Return the numbers of whole lines in a file from byte `start` on, for the producers asked for."""
+    found: dict[str, set[int]] = {producer: set() for producer in producers}
+    for lines in _whole_lines(path, start):
+        beat()
+        for match in _RECORD.finditer(lines):
+            numbers = found.get(match[2].decode())
+            if numbers is not None:
+                numbers.add(int(match[1]))
+    return found
+
+
+def number_of(line: bytes) -> int | None:
+    """Return the action_number of a line, None when it is no record of ours."""
+    match = _RECORD.match(line)
+    return int(match[1]) if match else None
+
+
+def is_ours(lines: bytes) -> bool:
+    """Whether every line is a record as the pipeline writes it."""
+    return bool(lines) and lines.endswith(b"\n") and len(_RECORD.findall(lines)) == lines.count(b"\n")
+
+
+def torn_tail(path: Path) -> tuple[int, bytes]:
+    """Return (offset, bytes) of what stands behind the last newline of a file."""
+    size = path.stat().st_size
+    reach = 1 << 16
+    with path.open("rb") as file:
+        while True:
+            start = max(0, size - reach)
+            file.seek(start)
+            piece = file.read(size - start)
+            newline = piece.rfind(b"\n")
+            if newline >= 0 or start == 0:
+                return start + newline + 1, piece[newline + 1 :]
+            reach *= 4
+
+
+def _whole_lines(path: Path, start: int) -> Iterator[bytes]:
+    carry = b""
+    with path.open("rb") as file:
+        file.seek(start)
+        while piece := file.read(_CHUNK_BYTES):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield carry + piece[:end]
+                carry = piece[end:]
+            else:
+                carry += piece

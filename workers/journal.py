@@ -1,0 +1,81 @@
+"""
+`workers.log`: the workers' own messages and tracebacks, bounded.
+
+It is the only voice they have: their stdio is closed, and their failures must not reach the application's terminal.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from pipeline.host import clock, files
+from pipeline.limits import WORKERS_LOG_BYTES_MAX
+
+
+class Journal:
+    """
+    Appends lines to workers.log, and turns the file over once when it has reached its bound.
+
+    With `waits=False` a thread does the writing: the supervisor must go on while the disk hangs.
+    """
+
+    def __init__(self, path: Path, role: str, *, waits: bool = True) -> None:
+        self.path = path
+        self.role = role
+        self._fd = -1
+        self._lines: queue.SimpleQueue[str] | None = None if waits else queue.SimpleQueue()
+        if self._lines is not None:
+            threading.Thread(target=self._write_lines, args=(self._lines,), name="journal", daemon=True).start()
+
+    def note(self, message: str) -> None:
+        """Write one line. Never raises: the disk may be what is wrong."""
+        line = f"{clock.wall_text()} {self.role}[{os.getpid()}] {message}\n"
+        if self._lines is None:
+            self._write(line)
+        else:
+            self._lines.put(line)
+
+    def _write_lines(self, lines: queue.SimpleQueue[str]) -> None:
+        while True:
+            self._write(lines.get())
+
+    def _write(self, line: str) -> None:
+        try:
+            self._open()
+            os.write(self._fd, line.encode(errors="backslashreplace"))
+        except OSError:
+            self._close()
+
+    def take_over(self) -> None:
+        """Send uncaught exceptions and the stack dump of SIGABRT here."""
+        sys.excepthook = self._on_uncaught
+        try:
+            self._open()
+            faulthandler.enable(self._fd)
+        except OSError:
+            self._close()
+
+    def _on_uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self.note("ended by an exception:\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip())
+
+    def _open(self) -> None:
+        if self._fd >= 0 and files.same_file(self._fd, self.path):
+            if os.fstat(self._fd).st_size < WORKERS_LOG_BYTES_MAX:
+                return
+            self.path.replace(self.path.with_suffix(".log.1"))
+        self._close()
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(self.path.parent)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

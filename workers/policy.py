@@ -1,0 +1,49 @@
+"""When a worker is started again: a pure function of how it ended and how often, so that it can be tested without processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+EXIT_DONE: Final = 0
+EXIT_CRASH: Final = 1
+EXIT_BOOT_FAILED: Final = 3
+"""The worker could not start at all; trying at once would fail at once."""
+EXIT_REPLACE: Final = 4
+"""The worker asks for a successor (memory, new settings); nothing is wrong."""
+
+CALM_SEC: Final = 30.0
+"""A worker that ran this long has started well, and its next end counts as the first."""
+BACKOFF_FIRST_SEC: Final = 0.5
+BACKOFF_MAX_SEC: Final = 30.0
+BOOT_FAILURES_MAX: Final = 20
+"""After that many failed starts in a row, at ever longer intervals, only a person helps: stop trying, say so."""
+
+
+@dataclass(frozen=True)
+class History:
+    """How a role's workers have ended. `failures` in a row; the first restart after a crash does not wait."""
+
+    restarts: int = 0
+    failures: int = 0
+    boot_failures: int = 0
+
+    def after(self, exit_code: int, ran_sec: float) -> History:
+        """Return the history with one more end of a worker."""
+        if exit_code in (EXIT_DONE, EXIT_REPLACE):
+            return replace(self, restarts=self.restarts + 1, failures=0, boot_failures=0)
+        failures = 1 if ran_sec >= CALM_SEC else self.failures + 1
+        boot_failures = self.boot_failures + 1 if exit_code == EXIT_BOOT_FAILED else 0
+        return History(self.restarts + 1, failures, boot_failures)
+
+    @property
+    def delay_sec(self) -> float:
+        """Seconds to wait before the next start."""
+        if self.boot_failures == 0 and self.failures <= 1:
+            return 0.0
+        return float(min(BACKOFF_MAX_SEC, BACKOFF_FIRST_SEC * 2 ** (max(self.failures, self.boot_failures) - 2)))
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether starting again is pointless."""
+        return self.boot_failures >= BOOT_FAILURES_MAX

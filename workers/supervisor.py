@@ -1,0 +1,381 @@
+"""
+The supervisor: keeps one writer running, tells how things are, and ends when nobody needs it.
+
+It never touches the log directory in its loop, which may hang; what the writer sees of the disk it says itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from pipeline import launch
+from pipeline.health import snapshot
+from pipeline.health.snapshot import Facts, WorkerView
+from pipeline.host import clock, files, locks, processes
+from pipeline.host.locks import GateLock, RecordLock
+from pipeline.paths import Places, create_runtime
+from pipeline.queue import depth, usage
+from pipeline.settings import Settings
+from workers.endpoints import Endpoints
+from workers.journal import Journal
+from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE, EXIT_REPLACE, History
+
+_TICK_SEC: Final = 0.25
+_LATE_SEC: Final = 2.0
+"""A loop that was this late was paused, with everybody else: heartbeats get a fresh interval."""
+_TAKE_OVER_SEC: Final = 15.0
+_ABORT_GRACE_SEC: Final = 1.0
+_STOP_MARGIN_SEC: Final = 5.0
+_DISK_DEPTH_SEC: Final = 1.0
+
+
+class Supervisor:
+    """One life of the supervisor process."""
+
+    def __init__(self, places: Places, *, is_service: bool, journal: Journal) -> None:
+        self.places = places
+        self.is_service = is_service
+        self.journal = journal
+        self.settings, self.complaints = launch.published_settings(places) or (Settings(), [])
+        self.history = History()
+        self.writer: subprocess.Popen[bytes] | None = None
+        self.adopted_pid = 0
+        self.last_exit = EXIT_DONE
+        self.stop_signal = 0
+        self._pending: list[int] = []
+        self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._started_at = clock.monotonic()
+        self._start_at = 0.0
+        self._crashed_at: float | None = None
+        self._grace_from = clock.monotonic()
+        self._ticked_at = clock.monotonic()
+        self._aborted_at = 0.0
+        self._stop_by = 0.0
+        self._cause = ""
+        self._snapshot: dict[str, Any] = {}
+        self._snapshot_lock = threading.Lock()
+        self._place_reason = usage.preferred_place(self.settings.lanes, is_memory=places.is_memory)[1]
+        self._disk_depth = depth.Depth()
+        threading.Thread(target=self._measure_disk, name="disk-depth", daemon=True).start()
+        self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, self.health)
+
+    def run(self) -> int:
+        """Supervise until nothing is left to do; returns the exit code."""
+        self._publish()
+        while True:
+            self._tick()
+            if self._is_over():
+                return EXIT_DONE
+            self._pause()
+
+    def health(self) -> dict[str, Any]:
+        """Return a fresh snapshot; called by the threads that serve it."""
+        with self._snapshot_lock:
+            return self._compose()
+
+    def note_signal(self, number: int, _frame: object = None) -> None:
+        """Keep a signal for the loop."""
+        self._pending.append(number)
+
+    def _tick(self) -> None:
+        now = clock.monotonic()
+        if now - self._ticked_at > _LATE_SEC:
+            self._grace_from = now
+        self._ticked_at = now
+        while self._pending:
+            self._act_on(self._pending.pop(0))
+        self._mind_writer()
+        self._mend_runtime()
+
+    def _pause(self) -> None:
+        ready, _, _ = select.select([self._wake], [], [], _TICK_SEC)
+        if ready:
+            os.read(self._wake, 4096)
+
+    def _act_on(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGUSR1 and self.settings.sigusr1 == "drain"):
+            self._begin_stop(number)
+        elif number == signal.SIGUSR2:
+            self.settings, self.complaints = launch.published_settings(self.places) or (self.settings, self.complaints)
+            self._signal_writer(signal.SIGUSR2)
+        elif number in (signal.SIGUSR1, signal.SIGHUP):
+            self._signal_writer(signal.Signals(number))
+
+    def _begin_stop(self, number: int) -> None:
+        if self.stop_signal:
+            self._stop_by = clock.monotonic()  # asked twice: now
+        self.stop_signal = number
+        self._stop_by = self._stop_by or clock.monotonic() + self.settings.drain_timeout_sec + _STOP_MARGIN_SEC
+        self._signal_writer(signal.SIGTERM)
+
+    def _mind_writer(self) -> None:
+        if self.writer is not None:
+            code = self.writer.poll()
+            if code is not None:
+                self._note_end(code)
+        elif self.adopted_pid and not processes.start_ticks(self.adopted_pid):
+            self.adopted_pid = 0
+            self._note_end(-signal.SIGKILL)
+        if self._writer_pid():
+            self._check_heartbeat()
+        elif self._needs_writer():
+            self._start_writer()
+
+    def _needs_writer(self) -> bool:
+        if self.stop_signal or self.history.has_given_up or clock.monotonic() < self._start_at:
+            return False
+        return self.last_exit != EXIT_DONE or self.history.restarts == 0 or self._has_lanes()
+
+    def _start_writer(self) -> None:
+        """Start a writer, or adopt the one that an earlier supervisor left."""
+        running = launch.writer_pid(self.places)
+        if running:
+            self.adopted_pid = running
+            self._grace_from = clock.monotonic()
+            return
+        extra = ["--service"] if self.is_service else []
+        self.writer = subprocess.Popen(
+            [sys.executable, "-P", "-m", "workers", "writer", *launch.place_arguments(self.places), *extra,
+             "--cause", self._cause, "--restarts", str(self.history.restarts)],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        threading.Thread(target=self._wake_at_end, args=(self.writer,), daemon=True).start()
+        self._started_at = self._grace_from = clock.monotonic()
+        self._aborted_at = 0.0
+
+    def _wake_at_end(self, process: subprocess.Popen[bytes]) -> None:
+        """Wake the loop the moment the writer ends: it writes again within a second."""
+        fd = os.pidfd_open(process.pid)
+        try:
+                select.select([fd], [], [])
+        finally:
+            os.close(fd)
+        os.write(self._wake_write, b"e")
+
+    def _note_end(self, code: int) -> None:
+        self.writer = None
+        self.last_exit = code
+        ran = clock.monotonic() - self._started_at
+        self.history = self.history.after(code, ran)
+        self._start_at = clock.monotonic() + self.history.delay_sec
+        self._cause = _cause(code)
+        if code not in (EXIT_DONE, EXIT_REPLACE):
+            self._crashed_at = clock.monotonic()
+            self.journal.note(f"the writer ended after {ran:.1f} s: {self._cause}")
+
+    def _check_heartbeat(self) -> None:
+        """Replace a writer that hangs: SIGABRT for its stack, then SIGKILL. Its successor waits for the append lock."""
+        if self._heartbeat_age() <= self.settings.heartbeat_timeout_sec:
+            return
+        pid = self._writer_pid()
+        now = clock.monotonic()
+        if not self._aborted_at:
+            self._aborted_at = now
+            self.journal.note(f"no heartbeat from the writer for {self._heartbeat_age():.1f} s: SIGABRT")
+            self._signal_writer(signal.SIGABRT)
+            self._signal_writer(signal.SIGCONT)
+        elif now - self._aborted_at > _ABORT_GRACE_SEC and pid:
+            self._signal_writer(signal.SIGKILL)
+
+    def _heartbeat_age(self) -> float:
+        try:
+            stamp = int.from_bytes(self.places.runtime("writer.beat").read_bytes()[:8], "little") / clock.NANO
+        except OSError:
+            stamp = 0.0
+        return max(0.0, clock.monotonic() - max(stamp, self._grace_from))
+
+    def _signal_writer(self, number: signal.Signals) -> None:
+        pid = self._writer_pid()
+        if pid:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                return
+
+    def _writer_pid(self) -> int:
+        return self.writer.pid if self.writer is not None else self.adopted_pid
+
+    def _is_over(self) -> bool:
+        """Whether to exit: stopped, or nobody left. The last look is taken with the door closed."""
+        if self._writer_pid():
+            if not self.stop_signal or clock.monotonic() < self._stop_by:
+                return False
+            self._signal_writer(signal.SIGKILL)
+        if self.stop_signal:
+            self._leave(keep_lanes=self._has_lanes())
+            return True
+        if self.last_exit != EXIT_DONE or self.history.restarts == 0:
+            return False
+        return self._leave_if_alone()
+
+    def _leave_if_alone(self) -> bool:
+        gate = GateLock(self.places.runtime("attach.lock"))
+        try:
+            if not gate.acquire(exclusive=True, wait=False):
+                return False
+        except OSError:
+            return True  # the runtime directory is gone, and with it everybody's way to us
+        try:
+            if self._has_lanes():
+                return False
+            self._leave(keep_lanes=False)
+        finally:
+            gate.release()
+        return True
+
+    def _leave(self, *, keep_lanes: bool) -> None:
+        """Take away what says that we are here; the runtime directory too when no lane needs it."""
+        files.remove(self.places.runtime("supervisor.json"))
+        if self.places.log_dir.is_dir():
+            files.remove(self.places.belongings_dir / "supervisor.json")
+        if self.is_service and self.stop_signal:
+            files.write_json(self.places.service_mark, {"stopped": clock.wall_text()})
+        if not keep_lanes:
+            shutil.rmtree(self.places.runtime_dir, ignore_errors=True)
+            files.remove_directory(self.places.runtime_dir.parent)
+            _remove_disk_lanes(self.places)
+
+    def _has_lanes(self) -> bool:
+        memory = files.names_in(self.places.lanes_dir)
+        disk = [name for name in files.names_in(self.places.disk_lanes_dir) if name != "instance.lock"]
+        return any(not name.startswith(".") for name in [*memory, *disk])
+
+    def _mend_runtime(self) -> None:
+        """Re-create what somebody removed of the runtime directory."""
+        if self.lock.is_current() or not self.places.log_dir.parent.exists():
+            return
+        create_runtime(self.places)
+        again = RecordLock(self.places.runtime("supervisor.lock"))
+        if not again.try_acquire():
+            return
+        self.lock = again
+        launch.publish_settings(self.places, self.settings, self.complaints)
+        self._publish()
+        self.journal.note("the runtime directory was removed; made again")
+
+    lock: RecordLock
+
+    def _publish(self) -> None:
+        about = {
+            "pid": os.getpid(),
+            "version": launch.VERSION,
+            "address": self.endpoints.address,
+            "service": self.is_service,
+            "instance": self.places.instance,
+        }
+        files.write_json(self.places.runtime("supervisor.json"), about)
+        try:
+            self.places.belongings_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write_json(self.places.belongings_dir / "supervisor.json", about)
+        except OSError as error:
+            self.journal.note(f"the address is not in the log directory: {error}")
+
+    def _measure_disk(self) -> None:
+        """On a thread of its own: the disk may hang, and what was measured last is then the best there is."""
+        while True:
+            self._disk_depth = depth.measure(self.places.disk_lanes_dir)
+            clock.sleep(_DISK_DEPTH_SEC)
+
+    def _compose(self) -> dict[str, Any]:
+        crashed = None if self._crashed_at is None else clock.monotonic() - self._crashed_at
+        pid = self._writer_pid()
+        writer = WorkerView(
+            role="writer",
+            pid=pid,
+            state=self._writer_state(pid),
+            heartbeat_age_sec=round(self._heartbeat_age(), 3) if pid else 0.0,
+            restarts=self.history.restarts,
+            rss_bytes=processes.resident_bytes(pid) if pid else 0,
+            crashed_age_sec=crashed,
+        )
+        me = WorkerView("supervisor", os.getpid(), "running", 0.0, 0, processes.resident_bytes())
+        return snapshot.compose(
+            Facts(
+                settings=self.settings,
+                writer=writer,
+                supervisor=me,
+                depth=depth.measure(self.places.lanes_dir).plus(self._disk_depth),
+                said=files.read_json(self.places.runtime("writer.json")) or {},
+                complaints=self.complaints,
+                address=self.endpoints.address,
+                is_port_taken=self.endpoints.is_port_taken,
+                is_service=self.is_service,
+                place_reason=self._place_reason,
+            )
+        )
+
+    def _writer_state(self, pid: int) -> str:
+        if pid:
+            return "stopped" if processes.state_letter(pid) in ("T", "t") else "running"
+        return "boot_failed" if self.last_exit == EXIT_BOOT_FAILED else "down"
+
+
+def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
+    """Supervise the pipeline over a log directory, unless somebody does already."""
+    os.chdir("/")
+    create_runtime(places)
+    journal = Journal(places.workers_log, "supervisor", waits=False)
+    journal.take_over()
+    lock = RecordLock(places.runtime("supervisor.lock"))
+    if takes_over:
+        _ask_to_leave(places)
+    if not _acquire(lock, _TAKE_OVER_SEC if takes_over else 0.0):
+        return EXIT_DONE
+    if not lock.is_current():
+        return main(places, is_service=is_service, takes_over=False)  # the last one removed the directory meanwhile
+    supervisor = Supervisor(places, is_service=is_service, journal=journal)
+    supervisor.lock = lock
+    _install_signals(supervisor.note_signal, supervisor._wake_write)  # noqa: SLF001 - wired here, used nowhere else
+    return supervisor.run()
+
+
+def _ask_to_leave(places: Places) -> None:
+    pid = locks.holder(places.runtime("supervisor.lock"))
+    if pid and pid > 0:
+        os.kill(pid, signal.SIGTERM)
+
+
+def _acquire(lock: RecordLock, timeout_sec: float) -> bool:
+    deadline = clock.Deadline(timeout_sec)
+    while not lock.try_acquire():
+        if deadline.has_passed:
+            return False
+        clock.sleep(0.05)
+    return True
+
+
+def _install_signals(note: Callable[[int, object], None], wake_fd: int) -> None:
+    """Signals only leave a note and wake the loop."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, note)
+    signal.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return {EXIT_DONE: "", EXIT_REPLACE: "replaced", EXIT_BOOT_FAILED: "could not start"}.get(code, f"exit code {code}")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name} (out of memory, perhaps)" if name == "SIGKILL" else name
+
+
+def _remove_disk_lanes(places: Places) -> None:
+    lane_dir = places.disk_lanes_dir
+    if [name for name in files.names_in(lane_dir) if name != "instance.lock"]:
+        return
+    files.remove(lane_dir / "instance.lock")
+    files.remove_directory(lane_dir)
+    files.remove_directory(lane_dir.parent)
