@@ -121,9 +121,11 @@ class Supervisor:
             code = self.writer.poll()
             if code is not None:
                 self._note_end(code)
-        elif self.adopted_pid and not processes.start_ticks(self.adopted_pid):
+        elif self.adopted_pid and not _is_there(self.adopted_pid):
+            said = files.read_json(self.places.runtime("writer.json")) or {}
+            code = said.get("exit_code", -signal.SIGKILL) if said.get("pid") == self.adopted_pid else -signal.SIGKILL
             self.adopted_pid = 0
-            self._note_end(-signal.SIGKILL)
+            self._note_end(code)
         if self._writer_pid():
             self._check_heartbeat()
         elif self._needs_writer():
@@ -360,6 +362,11 @@ def _install_signals(note: Callable[[int, object], None], wake_fd: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, note)
     signal.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
+
+
+def _is_there(pid: int) -> bool:
+    """Whether a process that is not our child still runs; nobody may be in a hurry to reap it."""
+    return processes.start_ticks(pid) != 0 and not processes.is_zombie(pid)
 
 
 def _cause(code: int) -> str:

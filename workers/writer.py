@@ -117,6 +117,7 @@ class Writer:
             is_busy = self.step()
             code = self._exit_code()
             if code is not None:
+                self._say(exit_code=code)  # a supervisor that is not our parent has no other way to know
                 return code
             if not is_busy:
                 self._wait()
@@ -340,11 +341,11 @@ class Writer:
         self.journal.note(f"{file}: {change}, {size} bytes")
         self._own.emit("file_changed", file=file, change=change, bytes=size, level="WARNING")
 
-    def _say(self) -> None:
+    def _say(self, **more: Any) -> None:
         """Publish what this writer knows of itself."""
         self._status_at = clock.monotonic()
         try:
-            files.write_json(self.places.runtime("writer.json"), self._status())
+            files.write_json(self.places.runtime("writer.json"), self._status() | more)
         except OSError:
             return  # a removed runtime directory is made again by `_mend_runtime`
 
