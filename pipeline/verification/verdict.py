@@ -1,0 +1,131 @@
+"""What the numbers and the testimony amount to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from pipeline.verification.files import take_snapshot
+from pipeline.verification.findings import Finding, Kind, numbers, visible
+from pipeline.verification.live import Lanes, find_lanes
+from pipeline.verification.report import End, Report
+from pipeline.verification.scan import Scan
+from pipeline.verification.sequence import FIRST_NUMBER
+from pipeline.verification.testimony import CLOSED, without
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.verification.lines import Place
+    from pipeline.verification.sequence import Gap, Numbers
+    from pipeline.verification.testimony import End as Statement
+
+OPEN_NAMED_MAX: Final = 100
+
+
+def verify(
+    log_dir: Path,
+    *,
+    dates: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """
+    Read a log directory and report what is wrong with it.
+
+    With `dates` only the files of those days are read, and what would have to be in others is not judged.
+    Raises OSError if the directory itself cannot be listed; a file that cannot be read is a finding. Nothing
+    is written or locked.
+    """
+    # Lanes are looked up on both sides of the sizes: one may be drained and gone, another created in between.
+    lanes = find_lanes(log_dir)
+    files, unread = take_snapshot(log_dir, dates)
+    lanes |= find_lanes(log_dir)
+    scan = Scan(files, is_live=bool(lanes))
+    scan.read_all(progress)
+    return _Verdict(scan, lanes, unread, is_partial=bool(dates)).report(log_dir)
+
+
+class _Verdict:
+    """Judges producer by producer, once all files are read."""
+
+    def __init__(self, scan: Scan, lanes: Lanes, unread: Sequence[str], *, is_partial: bool) -> None:
+        self._scan = scan
+        self._lanes = lanes
+        self._unread = unread
+        self._is_partial = is_partial
+        self._testimony = scan.testimony
+        self._ends: Counter[End] = Counter()
+        self._open: list[str] = []
+
+    def report(self, log_dir: Path) -> Report:
+        scan = self._scan
+        known = {*scan.producers, *self._testimony.ends, *self._lanes.live, *self._lanes.queued}
+        for producer in sorted(known):
+            self._judge(producer)
+        return Report(
+            log_dir=str(log_dir),
+            partial=self._is_partial,
+            files=len(scan.files),
+            records=scan.records,
+            bytes=scan.bytes,
+            unfinished=scan.unfinished,
+            producers=self._ends,
+            open=tuple(self._open[:OPEN_NAMED_MAX]),
+            counts=scan.findings.counts,
+            findings=scan.findings.in_order(),
+        )
+
+    def _judge(self, producer: str) -> None:
+        stored = self._scan.producers.get(producer)
+        end = self._end(producer, stored)
+        self._ends[end] += 1
+        if end is End.OPEN:
+            self._open.append(producer)
+        for gap in stored.gaps() if stored is not None else ():
+            self._judge_gap(producer, gap)
+        if producer in self._testimony.ends:
+            self._judge_tail(producer, stored.last if stored else 0, self._testimony.ends[producer])
+
+    def _end(self, producer: str, stored: Numbers | None) -> End:
+        statement = self._testimony.ends.get(producer)
+        if statement is not None:
+            return End.CLOSED if statement.action_type == CLOSED else End.DIED
+        if stored is not None and self._testimony.stopped.get(producer) == stored.last:
+            return End.CLOSED
+        if producer in self._lanes.live:
+            return End.LIVE
+        return End.QUEUED if producer in self._lanes.queued else End.OPEN
+
+    def _judge_gap(self, producer: str, gap: Gap) -> None:
+        if self._is_partial and self._may_be_unread(gap):
+            return
+        for first, last in self._not_dropped(producer, gap.first, gap.last):
+            which = f"{numbers(first, last)} of {visible(producer)}"
+            sentence = f"{which} missing before its number {gap.after.first}"
+            self._add(Kind.MISSING, sentence, gap.after.start, producer, first, last)
+
+    def _may_be_unread(self, gap: Gap) -> bool:
+        """Tell whether a day that was not read lies where the missing numbers would be."""
+        if gap.before is None:
+            return True
+        before = self._scan.files[gap.before.end_file].period
+        after = self._scan.files[gap.after.start.file].period
+        return any(before < period < after for period in self._unread)
+
+    def _judge_tail(self, producer: str, last_stored: int, end: Statement) -> None:
+        said = f"{end.action_type} says that the last number of {visible(producer)} is {end.last}"
+        if last_stored > end.last:
+            sentence = f"{said}, but {last_stored} is stored"
+            self._add(Kind.WRONG_FIELD, sentence, end.place, producer, end.last, last_stored)
+        elif end.is_settled and not self._is_partial and producer not in self._lanes:
+            for first, last in self._not_dropped(producer, max(last_stored + 1, FIRST_NUMBER), end.last):
+                sentence = f"missing tail: {said}, but {numbers(first, last)} nowhere"
+                self._add(Kind.MISSING, sentence, end.place, producer, first, last)
+
+    def _not_dropped(self, producer: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+        return without((first, last), self._testimony.dropped.get(producer, ()))
+
+    def _add(self, kind: Kind, sentence: str, place: Place, producer: str, first: int, last: int) -> None:
+        file = self._scan.names[place.file]
+        self._scan.findings.add(Finding(kind, sentence, file, *place[1:], producer, first, last))
