@@ -1,8 +1,9 @@
 """
 A flight recorder for Python applications.
 
-Any number of processes `emit()` structured records; a supervised writer puts them into daily JSONL files. Once `emit()` has
-returned a number, nothing short of losing the machine loses that record, and nothing writes it twice.
+Any number of processes `emit()` structured records; a supervised writer puts them into daily JSONL files.
+Once `emit()` has returned a number, nothing short of losing the machine loses that record, and nothing writes
+it twice.
 
     from pipeline import start_pipeline
 
@@ -12,7 +13,7 @@ returned a number, nothing short of losing the machine loses that record, and no
 
 from pipeline.app import Pipeline, attach, close, emit, flush, start_pipeline
 from pipeline.errors import NotDurable, PipelineError, SettingsError
-from pipeline.launch import VERSION as __version__
+from pipeline.launch import VERSION as __version__  # noqa: N811 - the attribute's name is Python's
 from pipeline.records.context import context
 
 __all__ = [

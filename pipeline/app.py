@@ -1,15 +1,11 @@
-"""
-What an application uses: start_pipeline(), attach(), the Pipeline handle, and the process-wide default pipeline.
-"""
+"""What an application uses: start_pipeline(), attach(), the handle, and the process-wide default pipeline."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import threading
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import endings, launch, settings as settings_table
 from pipeline.emitter import Emitter
@@ -17,7 +13,12 @@ from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files
 from pipeline.paths import Places, create_runtime, places_for, resolve_log_dir
 from pipeline.queueing import QueueFace
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from pipeline.settings import Settings
 
 _ASYNC_POLL_SEC = 0.002
 _HEALTH_TIMEOUT_SEC = 2.0
@@ -27,8 +28,8 @@ class Pipeline:
     """
     A handle on a pipeline in this process. Get one from `start_pipeline()` or `attach()`.
 
-    Handles of the same log directory share the lanes of the process. A handle can be pickled to a child process, used
-    from threads and tasks, and as a context manager.
+    Handles of the same log directory share the lanes of the process. A handle can be pickled to a child
+    process, used from threads and tasks, and as a context manager.
     """
 
     def __init__(self, places: Places, settings: Settings, *, complaints: list[str] | None = None) -> None:
@@ -41,8 +42,9 @@ class Pipeline:
         """
         emit(action_type, /, *, durable=False, **fields) -> int
 
-        Accept a record and return its action_number (> 0), or 0 when it was not accepted. Never raises for what it is
-        given. `durable=True` returns after the fsync, and raises NotDurable when that takes too long.
+        Accept a record and return its action_number (> 0), or 0 when it was not accepted. Never raises for
+        what it is given. `durable=True` returns after the fsync, and raises NotDurable when that takes too
+        long.
         """
 
     @property
@@ -61,7 +63,11 @@ class Pipeline:
         return QueueFace(self._emitter, is_enabled=self._is_open)
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
-        """Whether all that this process emitted before is in the files (durable: on the disk) within `timeout` seconds."""
+        """
+        Whether all that this process emitted before is in the files (durable.
+
+        On the disk) within `timeout` seconds.
+        """
         return not self._settings.enabled or self._emitter.flush(timeout, durable=durable)
 
     async def aemit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
@@ -87,7 +93,7 @@ class Pipeline:
         return True
 
     def health(self) -> dict[str, Any]:
-        """Return the health document, the same as GET /health, with what this process knows of itself in `producer`."""
+        """Return the document of GET /health, with what this process knows of itself in `producer`."""
         if not self._settings.enabled:
             return {"status": "ok", "reasons": [], "enabled": False}
         document = fetch_health(self._places) or _absent_health(self._places)
@@ -111,11 +117,17 @@ class Pipeline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (str(self._places.log_dir), str(self._places.state_dir), settings_table.to_dict(self._settings))
+        return _unpickle, (
+            str(self._places.log_dir),
+            str(self._places.state_dir),
+            settings_table.to_dict(self._settings),
+        )
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
@@ -128,14 +140,19 @@ _default: Pipeline | None = None
 
 
 def start_pipeline(
-    log_dir: str | os.PathLike[str] | None = None, *, settings_file: str | os.PathLike[str] | None = None, **options: Any
+    log_dir: str | os.PathLike[str] | None = None,
+    *,
+    settings_file: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Pipeline:
     """
-    Start the pipeline over a log directory, or join the one that runs, and make it the default of this process.
+    Start the pipeline over a log directory, or join the one that runs.
 
-    Returns at once; the workers start beside the application. `options` are settings by name. Raises SettingsError for an
-    unknown name (and, with strict=True, for a wrong value), WorkerPythonError when no interpreter can run the workers,
-    RuntimeDirectoryError when there is no safe place for the queue.
+    It becomes the default of this process.
+
+    Returns at once; the workers start beside the application. `options` are settings by name. Raises
+    SettingsError for an unknown name (and, with strict=True, for a wrong value), WorkerPythonError when no
+    interpreter can run the workers, RuntimeDirectoryError when there is no safe place for the queue.
     """
     if log_dir is not None:
         options["log_dir"] = os.fspath(log_dir)
@@ -148,14 +165,19 @@ def start_pipeline(
 
 def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pipeline:
     """
-    Join the pipeline of a log directory, with the settings it runs with, and make it the default of this process.
+    Join the pipeline of a log directory, with the settings it runs with.
 
-    Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait in the queue.
+    It becomes the default of this process.
+
+    Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait
+    in the queue.
     """
     places = places_for(resolve_log_dir(log_dir), str(options.get("state_dir", "")))
     running = launch.published_settings(places)
     if running is None:
-        settings, complaints = settings_table.load({**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})})
+        settings, complaints = settings_table.load(
+            {**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})}
+        )
     else:
         settings, complaints = running
     if settings.enabled:
@@ -163,7 +185,7 @@ def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pip
         if running is None:
             launch.publish_settings(places, settings, complaints)
         pipeline = Pipeline(places, settings, complaints=complaints)
-        pipeline._emitter.open_lane()
+        pipeline._emitter.open_lane()  # noqa: SLF001 - made by this module
         if not launch.is_held_back(places):
             launch.start_supervisor(places, settings)
         endings.install(_ending_emitters, settings.container_drain_timeout_sec)
@@ -174,7 +196,9 @@ def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pip
 def default() -> Pipeline:
     """Return the default pipeline of this process; NotRunningError before start_pipeline() or attach()."""
     if _default is None:
-        raise NotRunningError("no pipeline in this process", remedy="Call pipeline.start_pipeline() or pipeline.attach() first")
+        raise NotRunningError(
+            "no pipeline in this process", remedy="Call pipeline.start_pipeline() or pipeline.attach() first"
+        )
     return _default
 
 
@@ -264,7 +288,7 @@ class _Keeper:
         self._not_before = 0.0
 
     def look(self) -> None:
-        """Called at most once a second, out of emit(): 20 µs while all is well."""
+        """Look once; called at most once a second, out of emit(), and 20 µs while all is well."""
         if launch.supervisor_pid(self._places) is not None or launch.writer_pid(self._places) is not None:
             self._misses = 0
             return
@@ -309,7 +333,14 @@ def _absent_health(places: Places) -> dict[str, Any]:
     from pipeline.queue import depth
 
     measured = depth.measure(places.lanes_dir).plus(depth.measure(places.disk_lanes_dir))
-    return {"status": "failing", "reasons": ["supervisor_down"], "workers": [], "queue": measured.as_dict(), "counts": {}, "last_error": ""}
+    return {
+        "status": "failing",
+        "reasons": ["supervisor_down"],
+        "workers": [],
+        "queue": measured.as_dict(),
+        "counts": {},
+        "last_error": "",
+    }
 
 
 def _with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """
 emit(): the line between the application and the pipeline.
 
-It never raises for what it is given, waits for nobody but where the caller asked for it (durable, async_logging off, the
-`block` policy, a critical record at the quota), takes no lock that another process can hold, and starts no thread.
+It never raises for what it is given, waits for nobody but where the caller asked for it (durable,
+async_logging off, the `block` policy, a critical record at the quota), takes no lock that another process can
+hold, and starts no thread.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import NotDurable
 from pipeline.host import clock, stderr
-from pipeline.paths import Places
 from pipeline.queue import bell
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance
 from pipeline.records.encoding import cut_fields, encode_fields
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
 
 Encode = Callable[[dict[str, Any]], bytes]
 _ENVELOPE_BYTES: Final = 256
@@ -53,7 +56,11 @@ class Emitter:
         """Records that were refused because no lane could be made, or by an error of our own."""
         self.last_error = ""
         self.late = 0
-        """Records that were not written within sync_timeout_sec although async_logging is off; they stay queued."""
+        """
+        Records that were not written within sync_timeout_sec although async_logging is off.
+
+        They stay queued.
+        """
         self._role = role
         self._is_workers = role != "app"
         """The pipeline's own records use the reserve, and never wait: it is the writer that makes room."""
@@ -77,7 +84,8 @@ class Emitter:
         """
         Accept a record and return its action_number, 0 when it was not accepted.
 
-        Raises NotDurable when `durable` and the record is not known to be on the disk in time; it stays queued.
+        Raises NotDurable when `durable` and the record is not known to be on the disk in time; it stays
+        queued.
         """
         try:
             inherited = context.current()
@@ -86,7 +94,7 @@ class Emitter:
             body = self._encode(fields)
             if len(body) > self._body_bytes_max:
                 body = cut_fields(fields, body, self._body_bytes_max)
-            tail = b"," + body[1:] + b"\n" if len(body) > 2 else b"}\n"  # noqa: PLR2004 - "{}"
+            tail = b"," + body[1:] + b"\n" if len(body) > len(b"{}") else b"}\n"
             opening = self._openings.get(action_type) or self._opening(action_type)
             appender = self._appender or self._first_appender()
             if appender is None:
@@ -96,7 +104,9 @@ class Emitter:
                 return 0
             number = appender.append(opening, tail)
             if number <= 0:
-                appender, number = self._append_otherwise(appender, number, action_type, fields, opening, tail)
+                appender, number = self._append_otherwise(
+                    appender, number, action_type, fields, opening, tail
+                )
             if appender.look_due:
                 self._look(appender)
         except Exception as error:  # noqa: BLE001 - the host application must never pay for our errors
@@ -107,7 +117,11 @@ class Emitter:
         return number
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
-        """Whether all that this process emitted before is in the files (durable: and on the disk) within `timeout` s."""
+        """
+        Whether all that this process emitted before is in the files (durable.
+
+        And on the disk) within `timeout` s.
+        """
         receipts = self.receipts()
         return self._wait(receipts, timeout, durable=durable)
 
@@ -160,10 +174,9 @@ class Emitter:
         return self._appender is None or not self._appender.is_pressed
 
     def _opening(self, action_type: str) -> bytes:
-        text = action_type if isinstance(action_type, str) else str(action_type)
-        quoted = self._encode({"": text[:_ACTION_TYPE_CHARS_MAX]})[4:-1]
+        quoted = self._encode({"": str(action_type)[:_ACTION_TYPE_CHARS_MAX]})[4:-1]
         opening = b'","action_type":' + quoted + b',"action_number":'
-        if len(self._openings) < _OPENINGS_MAX and isinstance(action_type, str):
+        if len(self._openings) < _OPENINGS_MAX and type(action_type) is str:
             self._openings[action_type] = opening
         return opening
 
@@ -171,7 +184,9 @@ class Emitter:
         return importance.is_low(fields) and not self._is_critical(action_type, fields)
 
     def _is_critical(self, action_type: str, fields: Mapping[str, Any]) -> bool:
-        return self._is_workers or importance.is_critical(str(action_type), fields, self.settings.critical_action_types)
+        return self._is_workers or importance.is_critical(
+            str(action_type), fields, self.settings.critical_action_types
+        )
 
     def _first_appender(self) -> Appender | None:
         """Make the lane of this process. Re-entrant: a nested emit() gets a lane of its own."""
@@ -195,7 +210,13 @@ class Emitter:
         return appender
 
     def _append_otherwise(
-        self, appender: Appender, answer: int, action_type: str, fields: Mapping[str, Any], opening: bytes, tail: bytes
+        self,
+        appender: Appender,
+        answer: int,
+        action_type: str,
+        fields: Mapping[str, Any],
+        opening: bytes,
+        tail: bytes,
     ) -> tuple[Appender, int]:
         """Go on where the first attempt found the lane busy or the queue full."""
         if appender.is_lost:
@@ -210,7 +231,9 @@ class Emitter:
         if self._is_critical(action_type, fields):
             return appender, self._append_critical(appender, opening, tail)
         if self.settings.queue_full_strategy == "block":
-            number = self._append_waiting(appender, opening, tail, self.settings.block_timeout_sec, reserve=False)
+            number = self._append_waiting(
+                appender, opening, tail, self.settings.block_timeout_sec, reserve=False
+            )
             if not number:
                 appender.lane.count_drop("block_timeout")
             return appender, number
@@ -231,10 +254,14 @@ class Emitter:
         number = self._append_waiting(appender, opening, tail, timeout, reserve=True)
         if not number:
             appender.lane.count_drop("critical_timeout")
-            stderr.write_line(b'{"lost_record":true,"at":"' + clock.wall_text().encode() + opening + b"0" + tail)
+            stderr.write_line(
+                b'{"lost_record":true,"at":"' + clock.wall_text().encode() + opening + b"0" + tail
+            )
         return number
 
-    def _append_waiting(self, appender: Appender, opening: bytes, tail: bytes, timeout: float, *, reserve: bool) -> int:
+    def _append_waiting(
+        self, appender: Appender, opening: bytes, tail: bytes, timeout: float, *, reserve: bool
+    ) -> int:
         deadline = clock.Deadline(timeout)
         while True:
             number = appender.append(opening, tail, reserve=reserve)

@@ -1,8 +1,9 @@
 """
 How a process ends, and what its lanes are told.
 
-A normal end is marked in the lane, so that it is told as `producer_closed` and not as `producer_died`; nothing waits, but
-for PID 1 of a container, whose end is the pipeline's end. Records emitted after the mark are still accepted.
+A normal end is marked in the lane, so that it is told as `producer_closed` and not as `producer_died`;
+nothing waits, but for PID 1 of a container, whose end is the pipeline's end. Records emitted after the mark
+are still accepted.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.emitter import Emitter
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from pipeline.emitter import Emitter
 
 _HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
 _FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
@@ -28,7 +31,11 @@ _signal_number = 0
 
 
 def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> None:
-    """Mark lanes at exit and on SIGTERM and SIGINT. Off the main thread no handler is installed, and none is needed."""
+    """
+    Mark lanes at exit and on SIGTERM and SIGINT.
+
+    Off the main thread no handler is installed, and none is needed.
+    """
     global _emitters, _drain_sec
     _emitters, _drain_sec = emitters, drain_timeout_sec
     install_in_child()
@@ -42,7 +49,7 @@ def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> 
 
 
 def install_in_child() -> None:
-    """In a child of multiprocessing or billiard, which ends without atexit, use what it does run at its end."""
+    """Use what a child of multiprocessing or billiard runs at its end; it ends without atexit."""
     global _finalized_pid
     if _finalized_pid == os.getpid():
         return
@@ -54,7 +61,7 @@ def install_in_child() -> None:
 
 
 def at_exit(emitters: list[Emitter]) -> None:
-    """The interpreter ends: mark, and wait only where our end is the workers' end."""
+    """Mark the lanes as the interpreter ends, and wait only where our end is the workers' end."""
     _mark(emitters, _signal_number)
     if os.getpid() == 1:
         drain(emitters)

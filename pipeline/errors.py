@@ -1,8 +1,8 @@
 """
 The one tree of errors.
 
-Each says what failed, where (path or field), the cause, what to do, and whether trying again can help, so that
-callers and commands decide by the object and never by its text.
+Each says what failed, where (path or field), the cause, what to do, and whether trying again can help, so
+that callers and commands decide by the object and never by its text.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ControlPageError(PipelineError):
     """The control page is torn, foreign or of another version; recovery then goes by what the files hold."""
 
 
-class NotDurable(PipelineError):  # noqa: N818 - the name is a promise to users, and reads well in `except`
+class NotDurable(PipelineError):
     """
     A record was accepted, but is not known to be on the disk yet.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline import settings as settings_table
 from pipeline.host import files, locks, processes
 from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import signal
+
+    from pipeline.settings import Settings
 
 VERSION: Final = "0.1.0"
 STOPPED_MARK: Final = "stopped"
@@ -19,7 +21,7 @@ STOPPED_MARK: Final = "stopped"
 
 
 def supervisor_pid(places: Places) -> int | None:
-    """Return the pid of the running supervisor (0 when it is in another pid namespace), None when there is none."""
+    """Return the pid of the running supervisor, 0 in another pid namespace, None when there is none."""
     return locks.holder(places.runtime("supervisor.lock"))
 
 
@@ -106,5 +108,3 @@ def health_address(places: Places) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-

@@ -1,8 +1,8 @@
 """
 Every bound of the pipeline, each with its unit, and the relations between them.
 
-The relations are checked when this module is imported, and not with `assert`, which `python -O` removes: a wrong
-bound here would corrupt files without any other symptom.
+The relations are checked when this module is imported, and not with `assert`, which `python -O` removes: a
+wrong bound here would corrupt files without any other symptom.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ BATCH_SLICES_MAX: Final = 512
 """Bounds the size of an intent, and stays below the 1,024 buffers that one writev(2) takes."""
 INTENT_BYTES_MAX: Final = 128 * KIB
 INTENT_BYTES_PER_SLICE_MAX: Final = 120
+_WRITEV_BUFFERS_MAX: Final = 1024
 
 SYNC_BYTES_MAX: Final = 64 * MIB
 """Bytes written but not durable at which the writer does not wait for `fsync_interval_sec`."""
@@ -41,7 +42,11 @@ POLL_IDLE_SEC: Final = 0.1
 BEAT_INTERVAL_SEC: Final = 0.5
 """The writer never waits longer than this without stamping its heartbeat (promise: once a second)."""
 LANE_GRACE_SEC: Final = 2.0
-"""How long a lane without its lock is still read while its process lives: the producer looks once a second."""
+"""
+How long a lane without its lock is still read while its process lives.
+
+The producer looks once a second.
+"""
 SEAL_AFTER_SEC: Final = 60.0
 SLOW_WRITE_SEC: Final = 0.05
 """A disk lane whose write(2) took longer than this uses memory for `SLOW_WRITE_REST_SEC`."""
@@ -58,17 +63,21 @@ PRESSURE_AT: Final = 0.8
 WORKERS_LOG_BYTES_MAX: Final = 1 * MIB
 
 
-def require(is_true: bool, claim: str) -> None:
+def require(is_true: bool, claim: str) -> None:  # noqa: FBT001 - it reads as a sentence
     """Raise RuntimeError unless the claim holds."""
     if not is_true:
         raise RuntimeError(f"limits contradict each other: {claim}")
 
 
 require(SEGMENT_BYTES_MAX < 1 << OFFSET_BITS, "an offset in a segment fits its bits of the head word")
-require(RECORD_BYTES_MAX_CEILING + SEGMENT_HEADER_BYTES < 1 << OFFSET_BITS, "the largest record fits a segment")
+require(
+    RECORD_BYTES_MAX_CEILING + SEGMENT_HEADER_BYTES < 1 << OFFSET_BITS, "the largest record fits a segment"
+)
 require(SEGMENT_BYTES_MIN < 1 << 20, "a full segment of one-byte records cannot overflow the record count")
-require(BATCH_SLICES_MAX * INTENT_BYTES_PER_SLICE_MAX + 4 * KIB <= INTENT_BYTES_MAX, "a full intent fits its slot")
-require(BATCH_SLICES_MAX <= 1024, "a batch fits one writev(2)")
+require(
+    BATCH_SLICES_MAX * INTENT_BYTES_PER_SLICE_MAX + 4 * KIB <= INTENT_BYTES_MAX, "a full intent fits its slot"
+)
+require(BATCH_SLICES_MAX <= _WRITEV_BUFFERS_MAX, "a batch fits one writev(2)")
 require(BEAT_INTERVAL_SEC < 1.0, "a heartbeat is stamped at least once a second")
 require(POLL_IDLE_SEC < BEAT_INTERVAL_SEC, "an idle writer stamps its heartbeat")
 require(LANE_GRACE_SEC > 1.0, "a producer looks at its lane within the grace time")

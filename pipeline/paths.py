@@ -1,8 +1,8 @@
 """
 Where everything lives: the log directory, what belongs to it, and the runtime directory in memory.
 
-Every process of every program must come to the same answer for the same log directory, so nothing here depends on
-anything but the settings, the user and the machine.
+Every process of every program must come to the same answer for the same log directory, so nothing here
+depends on anything but the settings, the user and the machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from pipeline.host import files, processes
 
 LOG_DIR_VARIABLE: Final = "PIPELINE_LOG_DIR"
 RUNTIME_ROOT_VARIABLE: Final = "PIPELINE_RUNTIME_ROOT"
-"""Another place than /dev/shm for the runtime directory; has to be the same for all processes of a pipeline."""
+"""
+Another place than /dev/shm for the runtime directory.
+
+Has to be the same for all processes of a pipeline.
+"""
 
 _DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
 
@@ -26,7 +30,7 @@ _DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
 def resolve_log_dir(log_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute log directory: as given, else `$PIPELINE_LOG_DIR`, else `~/.pipeline/logs`."""
     text = os.fspath(log_dir) if log_dir else os.environ.get(LOG_DIR_VARIABLE) or _DEFAULT_LOG_DIR
-    expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - expandvars has no pathlib peer
+    expanded = os.path.expanduser(os.path.expandvars(text))
     if "$" in expanded and expanded == text:
         raise SettingsError("log_dir names a variable that is not set", where="log_dir", cause=text)
     return Path(os.path.realpath(expanded))
@@ -75,7 +79,11 @@ class Places:
 
 def places_for(log_dir: Path, state_dir: str = "") -> Places:
     """Return where the pipeline over a log directory lives. Creates nothing."""
-    state = Path(os.path.realpath(os.path.expanduser(os.path.expandvars(state_dir)))) if state_dir else log_dir / ".pipeline"  # noqa: PTH111
+    state = (
+        Path(os.path.realpath(os.path.expanduser(os.path.expandvars(state_dir))))
+        if state_dir
+        else log_dir / ".pipeline"
+    )
     root = runtime_root()
     device = _device_of(root.parent)
     namespace = processes.pid_namespace()
@@ -97,10 +105,12 @@ def runtime_root() -> Path:
     """
     user = os.geteuid()
     given = os.environ.get(RUNTIME_ROOT_VARIABLE)
-    parents = [Path(given)] if given else [Path("/dev/shm"), Path(f"/run/user/{user}"), Path("/tmp")]  # noqa: S108
+    parents = [Path(given)] if given else [Path("/dev/shm"), Path(f"/run/user/{user}"), Path("/tmp")]
     for parent in parents:
         root = parent / f"pipeline-{user}"
-        if files.is_private_directory(root) or (not os.path.lexists(root) and os.access(parent, os.W_OK | os.X_OK)):
+        if files.is_private_directory(root) or (
+            not os.path.lexists(root) and os.access(parent, os.W_OK | os.X_OK)
+        ):
             return root
     raise RuntimeDirectoryError(
         "no place for the runtime directory",

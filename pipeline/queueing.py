@@ -1,15 +1,17 @@
-"""The queue with the face of `multiprocessing.Queue`, for code that expects one, such as `logging.handlers.QueueHandler`."""
+"""The queue with the face of `multiprocessing.Queue`, for code that expects one, such as QueueHandler."""
 
 from __future__ import annotations
 
 import logging
 import queue
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.emitter import Emitter
 from pipeline.host import clock
 from pipeline.queue import bell
+
+if TYPE_CHECKING:
+    from pipeline.emitter import Emitter
 
 _ROOM_POLL_SEC = 0.01
 
@@ -27,7 +29,7 @@ class QueueFace:
         if self._is_enabled and not self._emitter.emit(action_type, **fields):
             raise queue.Full
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002 - the stdlib's face
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
         """Emit an item; with `block`, wait for room up to `timeout` seconds (for ever when None)."""
         deadline = clock.Deadline(timeout if timeout is not None else float("inf"))
         while True:
@@ -65,7 +67,11 @@ def _as_record(item: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _log_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return a log line's fields (R-063): QueueHandler has merged arguments and traceback into the message."""
+    """
+    Return a log line's fields (R-063).
+
+    QueueHandler has merged arguments and traceback into the message.
+    """
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     fields: dict[str, Any] = {
         "level": record.levelname,

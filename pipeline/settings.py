@@ -1,8 +1,9 @@
 """
 The settings: one table, read from keywords, environment and file, in that order of precedence.
 
-A field's default, unit, meaning and check stand in its declaration, and the reference page is made from it. A value that
-cannot be used is one clear line; it falls back to the default and is reported in health, unless `strict`.
+A field's default, unit, meaning and check stand in its declaration, and the reference page is made from it. A
+value that cannot be used is one clear line; it falls back to the default and is reported in health, unless
+`strict`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Check = Callable[[Any], Any]
 POLICIES: Final = ("block", "drop_newest", "drop_low")
 _POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
 _LANES: Final = ("auto", "memory", "disk")
+_MODE_MAX: Final = 0o7777
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"0", "false", "no", "off"}
 
@@ -93,7 +95,7 @@ def _policy(value: Any) -> str:
 
 def _mode(value: Any) -> int:
     number = int(value, 8) if isinstance(value, str) else value
-    if not isinstance(number, int) or not 0 <= number <= 0o7777:
+    if not isinstance(number, int) or not 0 <= number <= _MODE_MAX:
         raise ValueError('a file mode such as "0640"')
     return number
 
@@ -108,13 +110,13 @@ def _pool(value: Any) -> dict[str, int]:
 
 
 def _timezone(value: Any) -> str:
-    import zoneinfo  # noqa: PLC0415 - 3 ms that only a pipeline with a time zone pays
+    import zoneinfo
 
     if value in ("", "UTC"):
         return "UTC"
     try:
         zoneinfo.ZoneInfo(value)
-    except Exception as error:  # noqa: BLE001 - zoneinfo raises half a dozen kinds
+    except Exception as error:
         raise ValueError("a time zone name such as Europe/Berlin") from error
     return str(value)
 
@@ -131,39 +133,94 @@ class Settings:
     """The settings in force, checked and complete."""
 
     log_dir: str = _option("", "path", "Directory of the day files; `~` and `$NAME` are expanded.", _text)
-    state_dir: str = _option("", "path", "Disk lanes and checkpoint; empty: `.pipeline` in the log directory.", _text)
-    enabled: bool = _option(True, "switch", "Off: no process, no file, no handler, and emit() returns 0.", _switch)
-    strict: bool = _option(False, "switch", "Raise for a wrong setting instead of using its default.", _switch)
-    async_logging: bool = _option(True, "switch", "Off: emit() returns once the record is in the day file.", _switch)
-    sync_timeout_sec: float = _option(1.0, "s", "How long emit() waits for that when async_logging is off.", _number(0, 3600))
-    durable_timeout_sec: float = _option(5.0, "s", "How long emit(durable=True) waits before it raises NotDurable.", _number(0, 3600))
-    fsync_interval_sec: float = _option(1.0, "s", "Longest time between an append and its fsync.", _number(0, 3600))
+    state_dir: str = _option(
+        "", "path", "Disk lanes and checkpoint; empty: `.pipeline` in the log directory.", _text
+    )
+    enabled: bool = _option(
+        True, "switch", "Off: no process, no file, no handler, and emit() returns 0.", _switch
+    )
+    strict: bool = _option(
+        False, "switch", "Raise for a wrong setting instead of using its default.", _switch
+    )
+    async_logging: bool = _option(
+        True, "switch", "Off: emit() returns once the record is in the day file.", _switch
+    )
+    sync_timeout_sec: float = _option(
+        1.0, "s", "How long emit() waits for that when async_logging is off.", _number(0, 3600)
+    )
+    durable_timeout_sec: float = _option(
+        5.0, "s", "How long emit(durable=True) waits before it raises NotDurable.", _number(0, 3600)
+    )
+    fsync_interval_sec: float = _option(
+        1.0, "s", "Longest time between an append and its fsync.", _number(0, 3600)
+    )
     lanes: str = _option("auto", "auto, memory, disk", "Where the queue lives.", _one_of(*_LANES))
     queue_max_mb: float = _option(1024, "MiB", "Quota of the queue over all producers.", _number(1, 1 << 20))
-    queue_size: int = _option(10_000, "records", "Depth at which the queue counts as deep; reported from 80 % of it.", _whole(1, 1 << 40))
-    queue_full_strategy: str = _option(
-        "drop_newest", "policy", "At the quota: block, drop_newest (Discard), drop_low (DiscardLowLevel).", _policy
+    queue_size: int = _option(
+        10_000,
+        "records",
+        "Depth at which the queue counts as deep; reported from 80 % of it.",
+        _whole(1, 1 << 40),
     )
-    block_timeout_sec: float = _option(1.0, "s", "How long emit() waits for room under `block`, then the record is dropped.", _number(0, 3600))
-    critical_timeout_sec: float = _option(3.0, "s", "How long a critical record waits for room, reserve included.", _number(0, 3600))
-    critical_action_types: tuple[str, ...] = _option((), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", _names)
-    max_record_bytes: int = _option(1 << 20, "B", "A longer record is cut, and says so.", _whole(1024, RECORD_BYTES_MAX_CEILING))
-    batch_size: int = _option(100, "records", "Kept for compatibility: the writer never waits for a batch to fill.", _whole(1, 1 << 30))
-    batch_timeout_sec: float = _option(1.0, "s", "Longest time a record waits for its batch.", _number(0.001, 60))
+    queue_full_strategy: str = _option(
+        "drop_newest",
+        "policy",
+        "At the quota: block, drop_newest (Discard), drop_low (DiscardLowLevel).",
+        _policy,
+    )
+    block_timeout_sec: float = _option(
+        1.0,
+        "s",
+        "How long emit() waits for room under `block`, then the record is dropped.",
+        _number(0, 3600),
+    )
+    critical_timeout_sec: float = _option(
+        3.0, "s", "How long a critical record waits for room, reserve included.", _number(0, 3600)
+    )
+    critical_action_types: tuple[str, ...] = _option(
+        (), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", _names
+    )
+    max_record_bytes: int = _option(
+        1 << 20, "B", "A longer record is cut, and says so.", _whole(1024, RECORD_BYTES_MAX_CEILING)
+    )
+    batch_size: int = _option(
+        100,
+        "records",
+        "Kept for compatibility: the writer never waits for a batch to fill.",
+        _whole(1, 1 << 30),
+    )
+    batch_timeout_sec: float = _option(
+        1.0, "s", "Longest time a record waits for its batch.", _number(0.001, 60)
+    )
     batch_max_bytes: int = _option(BATCH_BYTES_MAX, "B", "Largest append.", _whole(4096, 64 << 20))
     timezone: str = _option("UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", _timezone)
     dir_mode: int = _option(0o700, "mode", "Mode of the directories the pipeline creates.", _mode)
     file_mode: int = _option(0o600, "mode", "Mode of the day files.", _mode)
     group: str = _option("", "name", "Group of log directory and day files.", _text)
     health_host: str = _option("127.0.0.1", "address", "Where the health endpoint listens.", _text)
-    health_port: int = _option(0, "port", "Its port; 0: any free one. A busy port means another one and `degraded`.", _whole(0, 65535))
-    heartbeat_timeout_sec: float = _option(10.0, "s", "A worker whose heartbeat is older is replaced.", _number(1, 3600))
-    drain_timeout_sec: float = _option(30.0, "s", "How long a stopping service writes what is left.", _number(0, 3600))
-    container_drain_timeout_sec: float = _option(8.0, "s", "The same for an app that is PID 1 of a container.", _number(0, 3600))
+    health_port: int = _option(
+        0,
+        "port",
+        "Its port; 0: any free one. A busy port means another one and `degraded`.",
+        _whole(0, 65535),
+    )
+    heartbeat_timeout_sec: float = _option(
+        10.0, "s", "A worker whose heartbeat is older is replaced.", _number(1, 3600)
+    )
+    drain_timeout_sec: float = _option(
+        30.0, "s", "How long a stopping service writes what is left.", _number(0, 3600)
+    )
+    container_drain_timeout_sec: float = _option(
+        8.0, "s", "The same for an app that is PID 1 of a container.", _number(0, 3600)
+    )
     worker_python: str = _option("", "path", "Interpreter of the workers; empty: the application's.", _text)
-    worker_memory_max_mb: float = _option(100, "MiB", "A worker above 80 % shrinks its batches, at 100 % it is replaced.", _number(32, 1 << 20))
+    worker_memory_max_mb: float = _option(
+        100, "MiB", "A worker above 80 % shrinks its batches, at 100 % it is replaced.", _number(32, 1 << 20)
+    )
     pool: dict[str, int] = _option({"writer": 1}, "roles", "Workers by role.", _pool)
-    sigusr1: str = _option("flush", "flush, drain", "What SIGUSR1 does to the service.", _one_of("flush", "drain"))
+    sigusr1: str = _option(
+        "flush", "flush, drain", "What SIGUSR1 does to the service.", _one_of("flush", "drain")
+    )
 
 
 class Setting(NamedTuple):
@@ -181,7 +238,12 @@ def _row(declared: Any) -> Setting:
     default = declared.default if declared.default is not MISSING else declared.default_factory()
     details = declared.metadata
     return Setting(
-        declared.name, details["unit"], default, details["meaning"], f"PIPELINE_{declared.name.upper()}", details["check"]
+        declared.name,
+        details["unit"],
+        default,
+        details["meaning"],
+        f"PIPELINE_{declared.name.upper()}",
+        details["check"],
     )
 
 
@@ -190,7 +252,9 @@ _ALIASES: Final = {"full_policy": "queue_full_strategy"}
 _BY_NAME: Final = {row.name: row for row in SETTINGS}
 
 
-def load(keywords: Mapping[str, Any], settings_file: str | os.PathLike[str] | None = None) -> tuple[Settings, list[str]]:
+def load(
+    keywords: Mapping[str, Any], settings_file: str | os.PathLike[str] | None = None
+) -> tuple[Settings, list[str]]:
     """
     Return the settings in force and a line for each value that could not be used.
 
@@ -200,7 +264,8 @@ def load(keywords: Mapping[str, Any], settings_file: str | os.PathLike[str] | No
     unknown = sorted(set(keywords) - set(_BY_NAME) - set(_ALIASES))
     if unknown:
         raise SettingsError("no such setting", where=unknown[0], remedy=_nearest(unknown[0]))
-    values, complaints = {}, []
+    values: dict[str, Any] = {}
+    complaints: list[str] = []
     for name, value in given.items():
         if name not in _BY_NAME:
             complaints.append(f"{name}: no such setting. {_nearest(name)}")
@@ -208,9 +273,13 @@ def load(keywords: Mapping[str, Any], settings_file: str | os.PathLike[str] | No
         try:
             values[name] = _BY_NAME[name].check(value)
         except (ValueError, TypeError) as error:
-            complaints.append(f"{name}: {value!r} is not {error}; the default {_BY_NAME[name].default!r} is used")
+            complaints.append(
+                f"{name}: {value!r} is not {error}; the default {_BY_NAME[name].default!r} is used"
+            )
     if complaints and values.get("strict"):
-        raise SettingsError("a setting cannot be used", where=complaints[0].partition(":")[0], cause="; ".join(complaints))
+        raise SettingsError(
+            "a setting cannot be used", where=complaints[0].partition(":")[0], cause="; ".join(complaints)
+        )
     return Settings(**values), complaints
 
 
@@ -240,12 +309,18 @@ def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(strategy, Mapping):
         flat.pop("queue_full_strategy")
         renamed = {"default": "queue_full_strategy", "critical_levels": "critical_action_types"}
-        flat.update({renamed.get(key, key): value for key, value in strategy.items() if key != "critical_strategy"})
+        flat.update(
+            {
+                renamed.get(str(key), str(key)): value
+                for key, value in strategy.items()
+                if key != "critical_strategy"
+            }
+        )
     return flat
 
 
 def _nearest(name: str) -> str:
-    import difflib  # noqa: PLC0415 - only for the message of a misspelt name
+    import difflib
 
     close = difflib.get_close_matches(name, [*_BY_NAME, *_ALIASES], n=1)
     return f"Did you mean {close[0]}?" if close else "`docs/reference/settings.md` lists them"
@@ -259,4 +334,5 @@ def to_dict(settings: Settings) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any]) -> Settings:
     """Return the settings that `to_dict` gave; a newer library's unknown names are passed over."""
     known = {name: value for name, value in values.items() if name in _BY_NAME}
-    return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+    ready: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items()}
+    return Settings(**ready)

@@ -1,1 +1,5 @@
-"""The pipeline's own processes. They import `pipeline`; nothing there imports them, and no worker knows another."""
+"""
+The pipeline's own processes.
+
+They import `pipeline`; nothing there imports them, and no worker knows another.
+"""

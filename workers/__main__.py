@@ -12,7 +12,9 @@ from workers.policy import EXIT_CRASH
 
 def main(arguments: list[str]) -> int:
     """Run one role and return its exit code."""
-    parser = argparse.ArgumentParser(prog="workers", description="The pipeline's own processes; not for use by hand.")
+    parser = argparse.ArgumentParser(
+        prog="workers", description="The pipeline's own processes; not for use by hand."
+    )
     parser.add_argument("role", choices=("supervisor", "writer"))
     parser.add_argument("--log-dir", required=True)
     parser.add_argument("--state-dir", required=True)

@@ -1,16 +1,23 @@
-"""The stream tells its own truth: the records that the pipeline writes about itself, through the writer's own lane."""
+"""
+The stream tells its own truth.
+
+The records that the pipeline writes about itself, through the writer's own lane.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
-from pipeline.emitter import Emitter
 from pipeline.host import clock
 from pipeline.launch import VERSION
-from pipeline.paths import Places
 from pipeline.queue.lanes import DIED, WatchedLane
 from pipeline.queue.layout import DROP_REASONS
+
+if TYPE_CHECKING:
+    from pipeline.emitter import Emitter
+    from pipeline.paths import Places
 
 
 class Announcer:
@@ -24,30 +31,50 @@ class Announcer:
         """Refused records that were told, by reason, since this writer started."""
 
     def started(self, cause: str, restarts: int) -> None:
-        """A pipeline began, or its writer was replaced."""
+        """Tell that a pipeline began, or that its writer was replaced."""
         if cause:
-            self._own.emit("writer_restarted", pid=os.getpid(), restarts=restarts, cause=cause, level="WARNING")
+            self._own.emit(
+                "writer_restarted", pid=os.getpid(), restarts=restarts, cause=cause, level="WARNING"
+            )
         else:
             self._own.emit(
-                "pipeline_started", version=VERSION, pid=os.getpid(), instance=self._places.instance, log_dir=str(self._places.log_dir)
+                "pipeline_started",
+                version=VERSION,
+                pid=os.getpid(),
+                instance=self._places.instance,
+                log_dir=str(self._places.log_dir),
             )
 
     def stopped(self, reason: str) -> None:
-        """The pipeline ends: always the last record of its producer."""
+        """Tell that the pipeline ends: always the last record of its producer."""
         self._own.emit("pipeline_stopped", reason=reason)
 
     def ended(self, lane: WatchedLane) -> None:
-        """A producer has ended and all of it is in the files. One that never emitted is not worth a line."""
+        """
+        Tell that a producer has ended and is in the files whole.
+
+        One that never emitted is not worth a line.
+        """
         self.drops(lane)
         for first, last in lane.tailer.holes:
             self._own.emit(
-                "records_dropped", subject=lane.producer, reason="segment_removed", first_action_number=first, last_action_number=last, level="ERROR"
+                "records_dropped",
+                subject=lane.producer,
+                reason="segment_removed",
+                first_action_number=first,
+                last_action_number=last,
+                level="ERROR",
             )
         last_number = lane.tailer.last_number()
         if last_number == 0:
             return
         process = lane.about.process
-        fields = {"subject": lane.producer, "role": process.get("role", ""), "pid": process.get("pid", 0), "last_action_number": last_number}
+        fields = {
+            "subject": lane.producer,
+            "role": process.get("role", ""),
+            "pid": process.get("pid", 0),
+            "last_action_number": last_number,
+        }
         if lane.end == DIED:
             self._own.emit("producer_died", **fields, level="WARNING")
         elif lane.about.signal:
@@ -61,7 +88,9 @@ class Announcer:
         for index, reason in enumerate(DROP_REASONS):
             count = lane.about.dropped[index] - lane.told_drops[index]
             if count > 0:
-                self._own.emit("records_dropped", subject=lane.producer, reason=reason, count=count, level="ERROR")
+                self._own.emit(
+                    "records_dropped", subject=lane.producer, reason=reason, count=count, level="ERROR"
+                )
                 self.dropped[reason] = self.dropped.get(reason, 0) + count
                 self._dropped_at = clock.monotonic()
         if lane.told_drops != lane.about.dropped:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import traceback
+from typing import TYPE_CHECKING
 
 from pipeline import launch
 from pipeline.errors import PipelineError
-from pipeline.paths import Places
 from pipeline.settings import Settings
 from workers import writer as writing
 from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE
 
+if TYPE_CHECKING:
+    from pipeline.paths import Places
+
 
 def main(places: Places, *, is_service: bool, cause: str, restarts: int) -> int:
-    """Run a writer until it is done. Whatever goes wrong before it works is a boot failure, and not a crash."""
+    """
+    Run a writer until it is done.
+
+    Whatever goes wrong before it works is a boot failure, and not a crash.
+    """
     os.chdir("/")
     journal = writing.journal_for(places)
     journal.take_over()

@@ -1,19 +1,22 @@
 """
 The HTTP side of the supervisor: /health /livez /readyz /metrics.
 
-It answers from the last snapshot and touches no disk, so it answers while the disk hangs and while the writer is stopped.
+It answers from the last snapshot and touches no disk, so it answers while the disk hangs and while the writer
+is stopped.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.health import exposition
 from pipeline.health.reasons import FAILING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _REQUEST_TIMEOUT_SEC: Final = 5.0
 Answer = tuple[int, str, bytes]
@@ -50,11 +53,19 @@ def answer(path: str, health: dict[str, Any]) -> Answer:
     """Return (status, content type, body) for a path."""
     is_up = health["status"] != FAILING
     if path == "/health":
-        return (200 if is_up else 503), "application/json", json.dumps(health, indent=1, default=str).encode() + b"\n"
+        return (
+            (200 if is_up else 503),
+            "application/json",
+            json.dumps(health, indent=1, default=str).encode() + b"\n",
+        )
     if path == "/livez":
         return 200, "text/plain; charset=utf-8", b"ok\n"
     if path == "/readyz":
-        return (200, "text/plain; charset=utf-8", b"ok\n") if is_up else (503, "text/plain; charset=utf-8", b"failing\n")
+        return (
+            (200, "text/plain; charset=utf-8", b"ok\n")
+            if is_up
+            else (503, "text/plain; charset=utf-8", b"failing\n")
+        )
     if path == "/metrics":
         return 200, exposition.CONTENT_TYPE, exposition.render(health).encode()
     return 404, "text/plain; charset=utf-8", b"try /health, /livez, /readyz or /metrics\n"

@@ -1,7 +1,8 @@
 """
 `workers.log`: the workers' own messages and tracebacks, bounded.
 
-It is the only voice they have: their stdio is closed, and their failures must not reach the application's terminal.
+It is the only voice they have: their stdio is closed, and their failures must not reach the application's
+terminal.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import queue
 import sys
 import threading
 import traceback
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pipeline.host import clock, files
 from pipeline.limits import WORKERS_LOG_BYTES_MAX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 
 class Journal:
@@ -32,7 +36,9 @@ class Journal:
         self._fd = -1
         self._lines: queue.SimpleQueue[str] | None = None if waits else queue.SimpleQueue()
         if self._lines is not None:
-            threading.Thread(target=self._write_lines, args=(self._lines,), name="journal", daemon=True).start()
+            threading.Thread(
+                target=self._write_lines, args=(self._lines,), name="journal", daemon=True
+            ).start()
 
     def note(self, message: str) -> None:
         """Write one line. Never raises: the disk may be what is wrong."""
@@ -62,8 +68,12 @@ class Journal:
         except OSError:
             self._close()
 
-    def _on_uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.note("ended by an exception:\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip())
+    def _on_uncaught(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        self.note(
+            "ended by an exception:\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
+        )
 
     def _open(self) -> None:
         if self._fd >= 0 and files.same_file(self._fd, self.path):
@@ -73,7 +83,9 @@ class Journal:
         self._close()
         if not self.path.parent.is_dir():
             raise FileNotFoundError(self.path.parent)
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd = os.open(
+            self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
 
     def _close(self) -> None:
         if self._fd >= 0:

@@ -1,4 +1,8 @@
-"""When a worker is started again: a pure function of how it ended and how often, so that it can be tested without processes."""
+"""
+When a worker is started again.
+
+A pure function of how it ended and how often, so that it can be tested without processes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,11 @@ CALM_SEC: Final = 30.0
 BACKOFF_FIRST_SEC: Final = 0.5
 BACKOFF_MAX_SEC: Final = 30.0
 BOOT_FAILURES_MAX: Final = 20
-"""After that many failed starts in a row, at ever longer intervals, only a person helps: stop trying, say so."""
+"""
+After that many failed starts in a row, at ever longer intervals, only a person helps.
+
+Stop trying, say so.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,9 @@ class History:
         """Seconds to wait before the next start."""
         if self.boot_failures == 0 and self.failures <= 1:
             return 0.0
-        return float(min(BACKOFF_MAX_SEC, BACKOFF_FIRST_SEC * 2 ** (max(self.failures, self.boot_failures) - 2)))
+        return float(
+            min(BACKOFF_MAX_SEC, BACKOFF_FIRST_SEC * 2 ** (max(self.failures, self.boot_failures) - 2))
+        )
 
     @property
     def has_given_up(self) -> bool:

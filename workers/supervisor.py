@@ -1,7 +1,8 @@
 """
 The supervisor: keeps one writer running, tells how things are, and ends when nobody needs it.
 
-It never touches the log directory in its loop, which may hang; what the writer sees of the disk it says itself.
+It never touches the log directory in its loop, which may hang; what the writer sees of the disk it says
+itself.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
 from pipeline.health import snapshot
@@ -27,6 +27,9 @@ from pipeline.settings import Settings
 from workers.endpoints import Endpoints
 from workers.journal import Journal
 from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE, EXIT_REPLACE, History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TICK_SEC: Final = 0.25
 _LATE_SEC: Final = 2.0
@@ -101,10 +104,15 @@ class Supervisor:
             os.read(self._wake, 4096)
 
     def _act_on(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGUSR1 and self.settings.sigusr1 == "drain"):
+        if number in (signal.SIGTERM, signal.SIGINT) or (
+            number == signal.SIGUSR1 and self.settings.sigusr1 == "drain"
+        ):
             self._begin_stop(number)
         elif number == signal.SIGUSR2:
-            self.settings, self.complaints = launch.published_settings(self.places) or (self.settings, self.complaints)
+            self.settings, self.complaints = launch.published_settings(self.places) or (
+                self.settings,
+                self.complaints,
+            )
             self._signal_writer(signal.SIGUSR2)
         elif number in (signal.SIGUSR1, signal.SIGHUP):
             self._signal_writer(signal.Signals(number))
@@ -113,7 +121,9 @@ class Supervisor:
         if self.stop_signal:
             self._stop_by = clock.monotonic()  # asked twice: now
         self.stop_signal = number
-        self._stop_by = self._stop_by or clock.monotonic() + self.settings.drain_timeout_sec + _STOP_MARGIN_SEC
+        self._stop_by = (
+            self._stop_by or clock.monotonic() + self.settings.drain_timeout_sec + _STOP_MARGIN_SEC
+        )
         self._signal_writer(signal.SIGTERM)
 
     def _mind_writer(self) -> None:
@@ -123,7 +133,11 @@ class Supervisor:
                 self._note_end(code)
         elif self.adopted_pid and not _is_there(self.adopted_pid):
             said = files.read_json(self.places.runtime("writer.json")) or {}
-            code = said.get("exit_code", -signal.SIGKILL) if said.get("pid") == self.adopted_pid else -signal.SIGKILL
+            code = (
+                said.get("exit_code", -signal.SIGKILL)
+                if said.get("pid") == self.adopted_pid
+                else -signal.SIGKILL
+            )
             self.adopted_pid = 0
             self._note_end(code)
         if self._writer_pid():
@@ -160,7 +174,7 @@ class Supervisor:
         """Wake the loop the moment the writer ends: it writes again within a second."""
         fd = os.pidfd_open(process.pid)
         try:
-                select.select([fd], [], [])
+            select.select([fd], [], [])
         finally:
             os.close(fd)
         os.write(self._wake_write, b"e")
@@ -177,7 +191,11 @@ class Supervisor:
             self.journal.note(f"the writer ended after {ran:.1f} s: {self._cause}")
 
     def _check_heartbeat(self) -> None:
-        """Replace a writer that hangs: SIGABRT for its stack, then SIGKILL. Its successor waits for the append lock."""
+        """
+        Replace a writer that hangs: SIGABRT for its stack, then SIGKILL.
+
+        Its successor waits for the append lock.
+        """
         if self._heartbeat_age() <= self.settings.heartbeat_timeout_sec:
             return
         pid = self._writer_pid()
@@ -335,7 +353,9 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     if not _acquire(lock, _TAKE_OVER_SEC if takes_over else 0.0):
         return EXIT_DONE
     if not lock.is_current():
-        return main(places, is_service=is_service, takes_over=False)  # the last one removed the directory meanwhile
+        return main(
+            places, is_service=is_service, takes_over=False
+        )  # the last one removed the directory meanwhile
     supervisor = Supervisor(places, is_service=is_service, journal=journal)
     supervisor.lock = lock
     _install_signals(supervisor.note_signal, supervisor._wake_write)  # noqa: SLF001 - wired here, used nowhere else
@@ -371,7 +391,9 @@ def _is_there(pid: int) -> bool:
 
 def _cause(code: int) -> str:
     if code >= 0:
-        return {EXIT_DONE: "", EXIT_REPLACE: "replaced", EXIT_BOOT_FAILED: "could not start"}.get(code, f"exit code {code}")
+        return {EXIT_DONE: "", EXIT_REPLACE: "replaced", EXIT_BOOT_FAILED: "could not start"}.get(
+            code, f"exit code {code}"
+        )
     try:
         name = signal.Signals(-code).name
     except ValueError:

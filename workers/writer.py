@@ -1,8 +1,8 @@
 """
 The writer: the one process that appends to the day files of an instance.
 
-Its main loop is `step()`: look into the lanes, append, sync when due, finish lanes that ended, say how it is. It holds
-the append lock all its life and does nothing to a file without it.
+Its main loop is `step()`: look into the lanes, append, sync when due, finish lanes that ended, say how it is.
+It holds the append lock all its life and does nothing to a file without it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import select
 import signal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
 from pipeline.delivery import recovery
@@ -28,11 +28,13 @@ from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes
 from pipeline.queue.usage import preferred_place
-from pipeline.settings import Settings
 from pipeline.storage.days import Days
 from workers.announcer import Announcer
 from workers.journal import Journal
 from workers.policy import EXIT_DONE, EXIT_REPLACE
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
@@ -108,7 +110,8 @@ class Writer:
         self.recovered_by = self._recover_files()
         self.announcer = Announcer(self._own, self.places)
         self.announcer.started(cause, restarts)
-        self.journal.note(f"started, recovered by {self.recovered_by}, adopted {len(adopted)} lanes, cause: {cause or 'first start'}")
+        why = cause or "first start"
+        self.journal.note(f"started ({why}), recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
         self.state = "writing"
 
     def run(self) -> int:
@@ -175,7 +178,8 @@ class Writer:
         self._synced_at = clock.monotonic()
         try:
             self.pump.sync()
-            self.days.seal_due(self._busy_periods(), clock.wall_ns() / clock.NANO)
+            if self.days.seal_due(self._busy_periods(), clock.wall_ns() / clock.NANO):
+                self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
             if self.wants_reopen:
                 self.days.reopen()
                 self.wants_reopen = False
@@ -194,7 +198,12 @@ class Writer:
         waited = clock.monotonic() - self._synced_at
         if self.append_error and waited < _RETRY_SEC:
             return False
-        return self.wants_sync or self.pump.is_sync_due or waited >= self.settings.fsync_interval_sec or has_ended
+        return (
+            self.wants_sync
+            or self.pump.is_sync_due
+            or waited >= self.settings.fsync_interval_sec
+            or has_ended
+        )
 
     def _finish_lanes(self) -> None:
         """Announce and remove the lanes that have ended and are durable to their end."""
@@ -226,10 +235,16 @@ class Writer:
     def _watch_supervisor(self) -> None:
         """See that there is a supervisor; start one when ours died."""
         if launch.supervisor_pid(self.places) is None and not self.stop_signal:
-            launch.start_supervisor(self.places, self.settings, extra=("--service",) if self.is_service else ())
+            launch.start_supervisor(
+                self.places, self.settings, extra=("--service",) if self.is_service else ()
+            )
 
     def _mend_runtime(self) -> None:
-        """Re-create what somebody removed of the runtime directory; positions stay with us, in open descriptors."""
+        """
+        Re-create what somebody removed of the runtime directory.
+
+        Positions stay with us, in open descriptors.
+        """
         if files.same_file(self.page.fd, self.page.path) or not self.places.log_dir.is_dir():
             return
         create_runtime(self.places)
@@ -238,7 +253,9 @@ class Writer:
         self._poll.unregister(self._bell)
         self._bell = bell.hang_up(self.places)
         self._poll.register(self._bell, select.POLLIN)
-        self._beat_fd = os.open(self.places.runtime("writer.beat"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._beat_fd = os.open(
+            self.places.runtime("writer.beat"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         self._lock_again = RecordLock(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
@@ -284,7 +301,11 @@ class Writer:
         return clock.monotonic() - self._alone_since > IDLE_LINGER_SEC
 
     def _is_drained(self) -> bool:
-        """Whether a stopping writer is done: a service waits for its producers, bounded; else for what is queued now."""
+        """
+        Whether a stopping writer is done: a service waits for its producers, bounded.
+
+        Else for what is queued now.
+        """
         self._stop_by = self._stop_by or clock.monotonic() + self.settings.drain_timeout_sec
         if clock.monotonic() > self._stop_by:
             return True
@@ -328,7 +349,11 @@ class Writer:
             self.journal.note(f"no disk lanes here: {error}")
 
     def _choose_instance(self) -> str:
-        """Return "" for the plain file names, which the first instance has while it lives; else our own suffix."""
+        """
+        Return "" for the plain file names, which the first instance has while it lives.
+
+        Else our own suffix.
+        """
         claimed = (files.read_json(self.places.belongings_dir / "primary.json") or {}).get("instance")
         if claimed in (None, self.places.instance):
             return ""

@@ -1,20 +1,23 @@
 """
 The checkpoint: what is durable, kept on the disk for the next start after a power loss.
 
-Written after the data and its directory are synced and before anything is released; a reader takes an old, empty or
-missing one for what it is: less knowledge, more looking into the files.
+Written after the data and its directory are synced and before anything is released; a reader takes an old,
+empty or missing one for what it is: less knowledge, more looking into the files.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from pipeline.host import clock, files
-from pipeline.queue.lanes import WatchedLane
-from pipeline.storage.days import Days
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.queue.lanes import WatchedLane
+    from pipeline.storage.days import Days
 
 _VERSION: Final = 1
 

@@ -7,13 +7,14 @@ The control page: what the writer is about to append, and what it has committed.
     +--------+---------+-----------+---------+--------------------+-------------------+
       8 B      u64       u64         u64       u32 size, u32 crc, JSON
 
-Two intents alternate, so the page always holds the last committed one and the open one, if any. Committing is one
-8-byte store of the batch number. The page survives every process; it does not survive the power, and recovery then
-goes by what the files hold. It is written with pwrite(2): the writer maps nothing.
+Two intents alternate, so the page always holds the last committed one and the open one, if any. Committing is
+one 8-byte store of the batch number. The page survives every process; it does not survive the power, and
+recovery then goes by what the files hold. It is written with pwrite(2): the writer maps nothing.
 
 Invariants
-    C1  An intent is complete before a byte of its batch is in the file.    crash/test_writer_killed.py (writer.intent.*)
-    C2  The intent of the last committed batch is never overwritten before the next one is complete, so positions
+    C1  An intent is complete before a byte of its batch is in the file.    crash/test_writer_killed.py
+    (writer.intent.*) C2  The intent of the last committed batch is never overwritten before the next one is
+    complete, so positions
         can always be derived from the page.                                property/test_delivery_model.py
     C3  A torn, old or missing page never stops a start.                    integration/test_recovery.py
 """
@@ -23,8 +24,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -32,6 +32,9 @@ from pipeline.errors import ControlPageError
 from pipeline.host import failpoint, files
 from pipeline.limits import INTENT_BYTES_MAX, require
 from pipeline.queue.tailer import Slice
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAGIC: Final = b"PIPECTRL"
 _VERSION: Final = 1
@@ -139,7 +142,9 @@ class ControlPage:
         os.close(self.fd)
 
     def _load(self) -> bool:
-        magic, version, committed, trusted = _HEAD.unpack(files.pread_all(self.fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
+        magic, version, committed, trusted = _HEAD.unpack(
+            files.pread_all(self.fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
+        )
         if magic != _MAGIC or version != _VERSION or not trusted:
             return False
         self.committed = committed
@@ -150,14 +155,18 @@ class ControlPage:
         return committed == 0 or self.last_intent() is not None
 
     def _load_slot(self, slot: int) -> Intent | None:
-        """Return a slot's intent; None for one that was being written when the writer died: nothing was appended."""
+        """
+        Return a slot's intent.
+
+        None for one that was being written when the writer died: nothing was appended.
+        """
         offset = _INTENTS_OFFSET + slot * INTENT_BYTES_MAX
         size, checksum = _SLOT_HEAD.unpack(files.pread_all(self.fd, _SLOT_HEAD.size, offset))
         data = files.pread_all(self.fd, min(size, INTENT_BYTES_MAX), offset + _SLOT_HEAD.size)
         if not size or len(data) != size or zlib.crc32(data) != checksum:
             return None
         *plain, slices, skipped = _parsed(data)
-        return Intent(*plain, slices=[Slice(*piece) for piece in slices], skipped=[Slice(*piece) for piece in skipped])
+        return Intent(*plain, [Slice(*piece) for piece in slices], [Slice(*piece) for piece in skipped])
 
 
 def _parsed(data: bytes) -> list[Any]:

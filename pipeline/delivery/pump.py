@@ -1,9 +1,9 @@
 """
 The pump: from lanes to day files, each record once.
 
-There is one primitive, `_append`: *these bytes to this target, once* (target, offset, length, source), used for live batches
-and for what recovery has to finish. A batch takes of each lane only what leads in one period, so that positions stay
-prefixes of lanes whatever the clock did.
+There is one primitive, `_append`: *these bytes to this target, once* (target, offset, length, source), used
+for live batches and for what recovery has to finish. A batch takes of each lane only what leads in one
+period, so that positions stay prefixes of lanes whatever the clock did.
 
 Invariants
     D1  Bytes are appended only under a complete intent.
@@ -15,21 +15,23 @@ The tests are crash/test_writer_killed.py (kills at every fail point) and proper
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-from typing import Final
-
-from pipeline.delivery.checkpoint import Checkpoint
 from pipeline.delivery.control import ControlPage, Intent
 from pipeline.errors import LaneError
 from pipeline.host import failpoint
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
-from pipeline.queue.lanes import Lanes, WatchedLane
 from pipeline.queue.tailer import Slice
-from pipeline.settings import Settings
 from pipeline.storage import stored
 from pipeline.storage.day_file import DELETED, INTACT, DayFile
-from pipeline.storage.days import Days
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.delivery.checkpoint import Checkpoint
+    from pipeline.queue.lanes import Lanes, WatchedLane
+    from pipeline.settings import Settings
+    from pipeline.storage.days import Days
 
 _FRAGMENTS_MAX: Final = BATCH_SLICES_MAX // 4
 """Most pieces that what recovery found can break one slice into, for one batch."""
@@ -39,7 +41,13 @@ class Pump:
     """Delivers what the lanes hold. One per writer, used by its main loop only."""
 
     def __init__(
-        self, lanes: Lanes, page: ControlPage, days: Days, checkpoint: Checkpoint, settings: Settings, beat: Callable[[], None]
+        self,
+        lanes: Lanes,
+        page: ControlPage,
+        days: Days,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        beat: Callable[[], None],
     ) -> None:
         self.lanes = lanes
         self.page = page
@@ -57,7 +65,11 @@ class Pump:
         self._turn = 0
 
     def deliver(self) -> bool:
-        """Append one batch; whether there was one. OSError when its file refuses: call `resume` before the next."""
+        """
+        Append one batch; whether there was one.
+
+        OSError when its file refuses: call `resume` before the next.
+        """
         period, slices, skipped = self._collect()
         if slices:
             self._append(period, slices, skipped)
@@ -70,7 +82,8 @@ class Pump:
         """
         Finish the batch whose intent is open, if there is one.
 
-        False when its file is not what it was: the files have to be asked then. OSError when it still refuses.
+        False when its file is not what it was: the files have to be asked then. OSError when it still
+        refuses.
         """
         intent = self.page.open_intent()
         if intent is None:
@@ -88,7 +101,11 @@ class Pump:
         return True
 
     def sync(self) -> None:
-        """Make everything written durable, publish that, and release what it frees. OSError when a disk refuses."""
+        """
+        Make everything written durable, publish that, and release what it frees.
+
+        OSError when a disk refuses.
+        """
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
@@ -174,7 +191,11 @@ class Pump:
                 self.redeliver(name)
 
     def _collect(self) -> tuple[str, list[Slice], list[Slice]]:
-        """Return one period and what leads in it, of each lane: (period, slices to append, slices settled by it)."""
+        """
+        Return one period and what leads in it, of each lane.
+
+        (period, slices to append, slices settled by it).
+        """
         lanes = self.lanes.all()
         self._turn += 1
         start = self._turn % len(lanes) if lanes else 0
@@ -200,7 +221,11 @@ class Pump:
         return period, slices, skipped
 
     def _unstored(self, lane: WatchedLane, piece: Slice) -> tuple[list[Slice], list[Slice]]:
-        """Return (the fragments of a slice that no file holds, what they settle); all of it, but after a recovery."""
+        """
+        Return (the fragments of a slice that no file holds, what they settle).
+
+        All of it, but after a recovery.
+        """
         known = lane.tailer.stored
         if known is None:
             return [piece], []
@@ -258,4 +283,3 @@ def without_stored(piece: Slice, data: bytes, known: set[int]) -> list[Slice]:
                 kept.append(Slice(piece.producer, piece.serial, offset, end))
         offset = end
     return kept
-

@@ -1,9 +1,9 @@
 """
 What a writer does before it delivers: find out how far the last one came.
 
-With a control page (every process died, the memory lives) positions follow from it, to the byte. Without one (power
-loss, the end of a container, a removed runtime directory) the files are asked which (producer, action_number) they hold:
-by sets and not by a maximum, as what survives a power loss need not be a prefix.
+With a control page (every process died, the memory lives) positions follow from it, to the byte. Without one
+(power loss, the end of a container, a removed runtime directory) the files are asked which (producer,
+action_number) they hold: by sets and not by a maximum, as what survives a power loss need not be a prefix.
 
 Invariants
     R1  A page whose last batch is not where it says is not believed.      crash/test_files_changed.py
@@ -13,14 +13,18 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
-from pipeline.delivery.control import Intent
-from pipeline.delivery.pump import Pump
 from pipeline.host import failpoint
-from pipeline.queue.lanes import WatchedLane
 from pipeline.storage import stored
-from pipeline.storage.days import Days
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pipeline.delivery.control import Intent
+    from pipeline.delivery.pump import Pump
+    from pipeline.queue.lanes import WatchedLane
+    from pipeline.storage.days import Days
 
 
 def recover(pump: Pump, beat: Callable[[], None]) -> str:

@@ -1,4 +1,8 @@
-"""The health document as Prometheus text (exposition format 0.0.4). One table is the metrics, their help and the docs."""
+"""
+The health document as Prometheus text (exposition format 0.0.4).
+
+One table is the metrics, their help and the docs.
+"""
 
 from __future__ import annotations
 
@@ -64,23 +68,74 @@ METRICS: Final = (
     Metric("pipeline_reason", "gauge", "1 for each reason why health is not ok.", _reasons),
     Metric("pipeline_worker_up", "gauge", "Whether a worker runs.", _worker_up),
     Metric("pipeline_worker_restarts_total", "counter", "Restarts of a worker.", _per_worker("restarts")),
-    Metric("pipeline_worker_heartbeat_age_seconds", "gauge", "Age of a worker's heartbeat.", _per_worker("heartbeat_age_sec")),
-    Metric("pipeline_worker_resident_memory_bytes", "gauge", "Resident memory of a worker.", _per_worker("rss_bytes")),
-    Metric("pipeline_queue_records", "gauge", "Records emitted and not in the files.", _plain("queue", "records")),
+    Metric(
+        "pipeline_worker_heartbeat_age_seconds",
+        "gauge",
+        "Age of a worker's heartbeat.",
+        _per_worker("heartbeat_age_sec"),
+    ),
+    Metric(
+        "pipeline_worker_resident_memory_bytes",
+        "gauge",
+        "Resident memory of a worker.",
+        _per_worker("rss_bytes"),
+    ),
+    Metric(
+        "pipeline_queue_records", "gauge", "Records emitted and not in the files.", _plain("queue", "records")
+    ),
     Metric("pipeline_queue_bytes", "gauge", "Bytes emitted and not in the files.", _plain("queue", "bytes")),
-    Metric("pipeline_queue_memory_bytes", "gauge", "Memory that lanes take.", _plain("queue", "memory_bytes")),
+    Metric(
+        "pipeline_queue_memory_bytes", "gauge", "Memory that lanes take.", _plain("queue", "memory_bytes")
+    ),
     Metric("pipeline_queue_disk_bytes", "gauge", "Disk that lanes take.", _plain("queue", "disk_bytes")),
     Metric("pipeline_queue_quota_bytes", "gauge", "What the queue may take.", _plain("queue", "quota_bytes")),
-    Metric("pipeline_queue_oldest_age_seconds", "gauge", "Age of the oldest record in the queue.", _plain("queue", "oldest_age_sec")),
+    Metric(
+        "pipeline_queue_oldest_age_seconds",
+        "gauge",
+        "Age of the oldest record in the queue.",
+        _plain("queue", "oldest_age_sec"),
+    ),
     Metric("pipeline_lanes", "gauge", "Producers with a lane.", _plain("queue", "lanes")),
-    Metric("pipeline_records_emitted_total", "counter", "Records accepted by emit().", _plain("counts", "emitted")),
-    Metric("pipeline_records_written_total", "counter", "Records appended to day files.", _plain("counts", "written")),
-    Metric("pipeline_records_durable_total", "counter", "Records known to be on the disk.", _plain("counts", "durable")),
+    Metric(
+        "pipeline_records_emitted_total",
+        "counter",
+        "Records accepted by emit().",
+        _plain("counts", "emitted"),
+    ),
+    Metric(
+        "pipeline_records_written_total",
+        "counter",
+        "Records appended to day files.",
+        _plain("counts", "written"),
+    ),
+    Metric(
+        "pipeline_records_durable_total",
+        "counter",
+        "Records known to be on the disk.",
+        _plain("counts", "durable"),
+    ),
     Metric("pipeline_records_dropped_total", "counter", "Records refused, by reason.", _dropped),
-    Metric("pipeline_written_bytes_total", "counter", "Bytes appended to day files by this writer.", _plain("counts", "bytes")),
-    Metric("pipeline_batches_total", "counter", "Appends to day files by this writer.", _plain("counts", "batches")),
-    Metric("pipeline_append_failures_total", "counter", "Appends and syncs that failed.", _plain("counts", "append_failures")),
-    Metric("pipeline_disk_free_bytes", "gauge", "Free space where the day files are.", _plain("disk_free_bytes")),
+    Metric(
+        "pipeline_written_bytes_total",
+        "counter",
+        "Bytes appended to day files by this writer.",
+        _plain("counts", "bytes"),
+    ),
+    Metric(
+        "pipeline_batches_total",
+        "counter",
+        "Appends to day files by this writer.",
+        _plain("counts", "batches"),
+    ),
+    Metric(
+        "pipeline_append_failures_total",
+        "counter",
+        "Appends and syncs that failed.",
+        _plain("counts", "append_failures"),
+    ),
+    Metric(
+        "pipeline_disk_free_bytes", "gauge", "Free space where the day files are.", _plain("disk_free_bytes")
+    ),
 )
 
 
@@ -91,7 +146,12 @@ def render(health: dict[str, Any]) -> str:
         samples = list(metric.read(health))
         if samples:
             lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.type}"]
-            lines += [f"{metric.name}{_labels(labels)} {value:g}" if value != int(value) else f"{metric.name}{_labels(labels)} {int(value)}" for labels, value in samples]
+            lines += [
+                f"{metric.name}{_labels(labels)} {value:g}"
+                if value != int(value)
+                else f"{metric.name}{_labels(labels)} {int(value)}"
+                for labels, value in samples
+            ]
     return "\n".join(lines) + "\n"
 
 

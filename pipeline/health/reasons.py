@@ -20,35 +20,93 @@ class Reason(NamedTuple):
 
 REASONS: Final[dict[str, Reason]] = {
     "supervisor_down": Reason(
-        FAILING, "No supervisor runs; records wait in the queue.", "It is started by the next emit() of any producer, or by `pipeline run`."
+        FAILING,
+        "No supervisor runs; records wait in the queue.",
+        "It is started by the next emit() of any producer, or by `pipeline run`.",
     ),
-    "writer_down": Reason(FAILING, "No writer runs; records wait in the queue.", "It is started again at once; see `pipeline status --log` if it stays."),
+    "writer_down": Reason(
+        FAILING,
+        "No writer runs; records wait in the queue.",
+        "It is started again at once; see `pipeline status --log` if it stays.",
+    ),
     "writer_boot_failed": Reason(
-        FAILING, "The writer cannot start; it is tried again at growing intervals.", "`pipeline status --log` shows its last words."
+        FAILING,
+        "The writer cannot start; it is tried again at growing intervals.",
+        "`pipeline status --log` shows its last words.",
     ),
     "writer_not_responding": Reason(
-        DEGRADED, "The writer's heartbeat is older than 2 s.", "Nothing yet: past heartbeat_timeout_sec the writer is replaced."
+        DEGRADED,
+        "The writer's heartbeat is older than 2 s.",
+        "Nothing yet: past heartbeat_timeout_sec the writer is replaced.",
     ),
     "heartbeat_stale": Reason(
-        FAILING, "The writer's heartbeat is older than heartbeat_timeout_sec; it is being replaced.", "If it comes back, look for a hanging disk."
+        FAILING,
+        "The writer's heartbeat is older than heartbeat_timeout_sec; it is being replaced.",
+        "If it comes back, look for a hanging disk.",
     ),
-    "writer_restarted": Reason(DEGRADED, "The writer was restarted after a crash in the last 10 s.", "Nothing; records are safe. See `pipeline status --log`."),
+    "writer_restarted": Reason(
+        DEGRADED,
+        "The writer was restarted after a crash in the last 10 s.",
+        "Nothing; records are safe. See `pipeline status --log`.",
+    ),
     "append_lock_taken": Reason(
-        FAILING, "Another process holds the append lock of these files.", "Find a writer that hangs on this directory, perhaps on another host."
+        FAILING,
+        "Another process holds the append lock of these files.",
+        "Find a writer that hangs on this directory, perhaps on another host.",
     ),
-    "append_failing": Reason(DEGRADED, "Appends or syncs of day files fail; records wait in the queue.", "See last_error: disk full, read-only or gone?"),
-    "state_dir_unwritable": Reason(DEGRADED, "The state directory refuses the checkpoint; disk lanes are not released.", "Make state_dir writable."),
-    "queue_deep": Reason(DEGRADED, "The queue holds more than 80 % of queue_size records.", "The writer is behind: slow disk, or a burst."),
-    "queue_pressed": Reason(DEGRADED, "The queue takes more than 80 % of its quota.", "Make the disk writable or faster, or raise queue_max_mb."),
-    "queue_full": Reason(FAILING, "The queue is at its quota; queue_full_strategy decides what is refused.", "As above, now."),
-    "records_dropped": Reason(DEGRADED, "Records were refused in the last 60 s.", "The `records_dropped` records in the files say whose and why."),
+    "append_failing": Reason(
+        DEGRADED,
+        "Appends or syncs of day files fail; records wait in the queue.",
+        "See last_error: disk full, read-only or gone?",
+    ),
+    "state_dir_unwritable": Reason(
+        DEGRADED,
+        "The state directory refuses the checkpoint; disk lanes are not released.",
+        "Make state_dir writable.",
+    ),
+    "queue_deep": Reason(
+        DEGRADED,
+        "The queue holds more than 80 % of queue_size records.",
+        "The writer is behind: slow disk, or a burst.",
+    ),
+    "queue_pressed": Reason(
+        DEGRADED,
+        "The queue takes more than 80 % of its quota.",
+        "Make the disk writable or faster, or raise queue_max_mb.",
+    ),
+    "queue_full": Reason(
+        FAILING, "The queue is at its quota; queue_full_strategy decides what is refused.", "As above, now."
+    ),
+    "records_dropped": Reason(
+        DEGRADED,
+        "Records were refused in the last 60 s.",
+        "The `records_dropped` records in the files say whose and why.",
+    ),
     "disk_nearly_full": Reason(DEGRADED, "Less than 100 MiB are free where the day files are.", "Make room."),
-    "memory_high": Reason(DEGRADED, "A worker is above 80 % of worker_memory_max_mb.", "It collects garbage, and is replaced without loss at 100 %."),
-    "unknown_lane_version": Reason(DEGRADED, "A lane was written by another version of this library; it is kept.", "Start the pipeline once with that version."),
-    "settings_rejected": Reason(DEGRADED, "A setting could not be used and its default is in force.", "See settings_rejected in the health document."),
-    "health_port_taken": Reason(DEGRADED, "health_port was busy; the endpoint listens on another port.", "Free the port, or set another one."),
+    "memory_high": Reason(
+        DEGRADED,
+        "A worker is above 80 % of worker_memory_max_mb.",
+        "It collects garbage, and is replaced without loss at 100 %.",
+    ),
+    "unknown_lane_version": Reason(
+        DEGRADED,
+        "A lane was written by another version of this library; it is kept.",
+        "Start the pipeline once with that version.",
+    ),
+    "settings_rejected": Reason(
+        DEGRADED,
+        "A setting could not be used and its default is in force.",
+        "See settings_rejected in the health document.",
+    ),
+    "health_port_taken": Reason(
+        DEGRADED,
+        "health_port was busy; the endpoint listens on another port.",
+        "Free the port, or set another one.",
+    ),
     "sync_late": Reason(
-        DEGRADED, "async_logging is off and records of this process were not written within sync_timeout_sec; they are queued.", "See the other reasons."
+        DEGRADED,
+        "async_logging is off, and records of this process were late; they are queued.",
+        "See the other reasons.",
     ),
 }
 

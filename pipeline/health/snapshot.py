@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.health.reasons import status_of
 from pipeline.limits import CRITICAL_RESERVE, MIB, PRESSURE_AT
-from pipeline.queue.depth import Depth
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.queue.depth import Depth
+    from pipeline.settings import Settings
 
 NOT_RESPONDING_SEC: Final = 2.0
 RESTARTED_SEC: Final = 10.0
@@ -18,7 +20,11 @@ DISK_FREE_MIN_BYTES: Final = 100 * MIB
 
 @dataclass
 class WorkerView:
-    """A worker as the supervisor sees it. `state`: running, stopped (by a signal), starting, down, boot_failed."""
+    """
+    A worker as the supervisor sees it.
+
+    `state`: running, stopped (by a signal), starting, down, boot_failed.
+    """
 
     role: str
     pid: int = 0
@@ -58,7 +64,12 @@ def compose(facts: Facts) -> dict[str, Any]:
         "service": facts.is_service,
         "address": facts.address,
         "workers": [asdict(view) for view in (facts.supervisor, facts.writer)],
-        "queue": {**depth.as_dict(), "quota_bytes": _quota(facts.settings), "place": said.get("place", ""), "place_reason": facts.place_reason},
+        "queue": {
+            **depth.as_dict(),
+            "quota_bytes": _quota(facts.settings),
+            "place": said.get("place", ""),
+            "place_reason": facts.place_reason,
+        },
         "counts": counts,
         "dropped": said.get("dropped", {}),
         "files": said.get("files", []),

@@ -1,4 +1,8 @@
-"""The clocks. Wall time dates records; monotonic time measures intervals and is what heartbeats are stamped with."""
+"""
+The clocks. Wall time dates records.
+
+Monotonic time measures intervals and is what heartbeats are stamped with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Files as the pipeline uses them: whole writes, atomic replacement, durable directories. Never a mapped one."""
+"""
+Files as the pipeline uses them: whole writes, atomic replacement, durable directories.
+
+Never a mapped one.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ import errno
 import json
 import os
 import stat
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -148,7 +154,8 @@ def close_if_ours(fd: int, identity: tuple[int, int]) -> None:
     """
     Close a descriptor that a fork inherited, if it still is the file we opened.
 
-    The application may have closed all descriptors (daemons do) and opened its own since; the number alone says nothing.
+    The application may have closed all descriptors (daemons do) and opened its own since; the number alone
+    says nothing.
     """
     with contextlib.suppress(OSError):
         found = os.fstat(fd)

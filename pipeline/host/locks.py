@@ -1,11 +1,13 @@
 """
 Locks between processes.
 
-`RecordLock` is a POSIX record lock (fcntl): it ends with its process, is not inherited by a fork, and tells who holds
-it. The price is that it also ends when its process closes *any* descriptor of the file, so a file that carries one is
-opened once per process, and `holder` must never be asked by the process that may be the holder.
+`RecordLock` is a POSIX record lock (fcntl): it ends with its process, is not inherited by a fork, and tells
+who holds it. The price is that it also ends when its process closes *any* descriptor of the file, so a file
+that carries one is opened once per process, and `holder` must never be asked by the process that may be the
+holder.
 
-`GateLock` is a flock: many may hold it shared, one exclusive. It guards moments, not lives, so inheritance is no worry.
+`GateLock` is a flock: many may hold it shared, one exclusive. It guards moments, not lives, so inheritance is
+no worry.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 _FLOCK: Final = struct.Struct("@hhqqi4x")
 """struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid."""
@@ -77,7 +81,8 @@ class GateLock:
     """
     A flock on a file that may be removed while one waits for it.
 
-    Whoever holds it exclusive may unlink the file, so a holder makes sure that the path still leads to what it locked.
+    Whoever holds it exclusive may unlink the file, so a holder makes sure that the path still leads to what
+    it locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +90,11 @@ class GateLock:
         self._fd = -1
 
     def acquire(self, *, exclusive: bool, wait: bool = True) -> bool:
-        """Take the lock; False when `wait` is false and somebody has it. OSError when the directory is gone."""
+        """
+        Take the lock; False when `wait` is false and somebody has it.
+
+        OSError when the directory is gone.
+        """
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
         while True:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -110,5 +119,7 @@ class GateLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()

@@ -14,7 +14,11 @@ _PYTHON_NAME: Final = re.compile(r"^(python|pypy)[\w.\-]*$")
 
 
 def start_ticks(pid: int) -> int:
-    """Return the start time of a process in clock ticks since boot, 0 when it is gone: (pid, ticks) is unique."""
+    """
+    Return the start time of a process in clock ticks since boot, 0 when it is gone.
+
+    (pid, ticks) is unique.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
@@ -75,7 +79,8 @@ def worker_python(setting: str) -> str:
     """
     Return the interpreter that runs the workers.
 
-    Raises WorkerPythonError for a frozen or embedding program, whose `sys.executable` would start the program again.
+    Raises WorkerPythonError for a frozen or embedding program, whose `sys.executable` would start the program
+    again.
     """
     if setting:
         return setting
@@ -97,7 +102,9 @@ def worker_environment() -> dict[str, str]:
     """
     ours = str(Path(__file__).resolve().parent.parent.parent)
     path = os.environ.get("PYTHONPATH", "")
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONINSPECT", "PYTHONWARNINGS")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("PYTHONINSPECT", "PYTHONWARNINGS")
+    }
     environment["PYTHONPATH"] = f"{ours}{os.pathsep}{path}" if path else ours
     return environment
 
@@ -106,10 +113,10 @@ def launch_detached(command: list[str], environment: dict[str, str]) -> None:
     """
     Start a process in a session of its own that is nobody's child here.
 
-    A shell stands between: it starts the command and ends, so the application can never wait for the command or get
-    SIGCHLD for it. The SIGCHLD of the shell itself is taken back below.
+    A shell stands between: it starts the command and ends, so the application can never wait for the command
+    or get SIGCHLD for it. The SIGCHLD of the shell itself is taken back below.
     """
-    import subprocess  # noqa: PLC0415 - costs 10 ms, and only who starts workers pays
+    import subprocess
 
     held = _hold_sigchld()
     try:
@@ -128,14 +135,14 @@ def launch_detached(command: list[str], environment: dict[str, str]) -> None:
 
 
 def _hold_sigchld() -> set[int]:
-    import signal  # noqa: PLC0415 - as above
+    import signal
 
     return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})}
 
 
 def _release_sigchld(mask_before: set[int]) -> None:
     """Swallow the SIGCHLD of the shell, but give it back when a child of the application ended meanwhile."""
-    import signal  # noqa: PLC0415 - as above
+    import signal
 
     if int(signal.SIGCHLD) in mask_before:
         return

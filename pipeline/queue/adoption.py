@@ -1,20 +1,23 @@
 """
 Lanes that dead instances left behind: adopted by the next pipeline over the same log directory, or collected.
 
-A container that is started again has another pid namespace and so is another instance; what its predecessor left in the
-state directory or in a shared /dev/shm is its own to deliver. Whether a lane's producer is dead is what its lock says,
-and whether an instance still has a writer is what the locks of its directories say.
+A container that is started again has another pid namespace and so is another instance; what its predecessor
+left in the state directory or in a shared /dev/shm is its own to deliver. Whether a lane's producer is dead
+is what its lock says, and whether an instance still has a writer is what the locks of its directories say.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import files, locks
-from pipeline.paths import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.paths import Places
 
 INSTANCE_LOCK: Final = "instance.lock"
 """Held by the writer of the instance whose disk lanes stand beside it."""
@@ -24,7 +27,8 @@ def adopt(places: Places, before: Callable[[], None]) -> list[str]:
     """
     Move the lanes of dead instances over the same log directory into ours; returns their producers.
 
-    `before` is called when there are any, before the first is moved: the files have to be asked what is stored of them.
+    `before` is called when there are any, before the first is moved: the files have to be asked what is
+    stored of them.
     """
     adopted: list[str] = []
     if not (_dead_memory_instances(places) or _dead_disk_instances(places)):

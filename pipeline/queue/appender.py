@@ -1,25 +1,26 @@
 """
 The producer's end of the queue: one record, one line, one number.
 
-All state of a lane is its head word, `records << 32 | end`. The number of the next record and its place are both
-derived from it, and one store changes both, so a signal handler that raises between any two instructions leaves
-nothing half done: a record is there with its number, or the number is free.
+All state of a lane is its head word, `records << 32 | end`. The number of the next record and its place are
+both derived from it, and one store changes both, so a signal handler that raises between any two instructions
+leaves nothing half done: a record is there with its number, or the number is free.
 
-An `append()` that interrupts an `append()` of the same thread (signal handler, `__del__`) finds the lane busy and gets
-`BUSY`: the emitter then uses another lane. A plain lock would deadlock there, and an RLock alone would let the inner
-record take the outer one's place.
+An `append()` that interrupts an `append()` of the same thread (signal handler, `__del__`) finds the lane busy
+and gets `BUSY`: the emitter then uses another lane. A plain lock would deadlock there, and an RLock alone
+would let the inner record take the outer one's place.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import LaneError
 from pipeline.host import clock, failpoint
 from pipeline.host.clock import NANO, wall_ns
 from pipeline.limits import (
     CRITICAL_RESERVE,
+    OFFSET_BITS,
     PRESSURE_AT,
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
@@ -27,13 +28,15 @@ from pipeline.limits import (
     SEGMENT_SHRINK_SEC,
     SLOW_WRITE_REST_SEC,
 )
-from pipeline.paths import Places
 from pipeline.queue import usage
 from pipeline.queue.lane import Lane
-from pipeline.queue.layout import HEAD_WORD, HEADER_BYTES, OFFSET_BITS, OFFSET_MASK, ONE_RECORD, position
+from pipeline.queue.layout import HEAD_WORD, HEADER_BYTES, OFFSET_MASK, ONE_RECORD, position
 from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
 
 BUSY: Final = -1
 NO_ROOM: Final = 0
@@ -81,8 +84,8 @@ class Appender:
         """
         Add a record and return its action_number; NO_ROOM or BUSY when it was not accepted.
 
-        `opening` is `","action_type":"…","action_number":` as bytes, `tail` the rest of the line behind the producer.
-        `reserve` allows the last 5 % of the quota, which are kept for critical records.
+        `opening` is `","action_type":"…","action_number":` as bytes, `tail` the rest of the line behind the
+        producer. `reserve` allows the last 5 % of the quota, which are kept for critical records.
         """
         with self._lock:
             if self._is_busy:
@@ -114,7 +117,11 @@ class Appender:
                 self._is_busy = False
 
     def end_position(self) -> int:
-        """Return the place behind the last record; what is written or durable up to here has all of this lane."""
+        """
+        Return the place behind the last record.
+
+        What is written or durable up to here has all of this lane.
+        """
         with self._lock:
             return position(self._serial, self._words[HEAD_WORD] & OFFSET_MASK) if self._serial else 0
 
@@ -137,7 +144,11 @@ class Appender:
             self.lane.close()
 
     def forget(self) -> None:
-        """In a forked child: unmap and close what was inherited. Takes no lock: its owner may not exist here."""
+        """
+        In a forked child: unmap and close what was inherited.
+
+        Takes no lock: its owner may not exist here.
+        """
         self._detach()
         self.lane.forget()
 
@@ -243,7 +254,9 @@ class Appender:
             try:
                 directory = self.lane.use_memory() if kind is MemorySegment else self.lane.use_disk()
                 if directory is not None:
-                    return kind(directory, self._serial + 1, self.lane.producer, self._period.name, number, size)
+                    return kind(
+                        directory, self._serial + 1, self.lane.producer, self._period.name, number, size
+                    )
             except (OSError, LaneError):
                 continue
         return None
@@ -269,12 +282,12 @@ class Appender:
             self._size = SEGMENT_BYTES_MIN
 
     def _size_cap(self) -> int:
-        """A sixteenth of a small quota, so that several producers find room in it."""
+        """Return a sixteenth of a small quota, so that several producers find room in it."""
         return max(4 * _PAGE, usage.quota_bytes(self._settings.queue_max_mb) // 16)
 
     def _rescue(self) -> None:
         """
-        Our segment was removed under us: put a copy of it where the writer finds it, if it had not opened it yet.
+        Put a copy of a segment that was removed under us where the writer finds it, if it had not opened it.
 
         Same serial, same bytes: a writer that holds the removed file goes on with that and ignores the copy.
         """
@@ -285,7 +298,9 @@ class Appender:
             return
         try:
             first = self._base
-            copy = DiskSegment(self.lane.use_disk(), old.serial, self.lane.producer, self._segment_period, first, 0)
+            copy = DiskSegment(
+                self.lane.use_disk(), old.serial, self.lane.producer, self._segment_period, first, 0
+            )
             content = old.committed()
             if content:
                 copy.append(content)
@@ -304,7 +319,7 @@ class Appender:
 
 
 def _stamp(second: int) -> bytes:
-    import datetime  # noqa: PLC0415 - once a second, and not at import of the package
+    import datetime  # noqa: ICN001 - once a second, and not at import of the package
 
     moment = datetime.datetime.fromtimestamp(second, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S").encode()

@@ -1,16 +1,17 @@
 """
 The bell: a FIFO in the runtime directory that wakes the writer.
 
-The writer looks into the lanes on its own many times a second, so a lost ring costs milliseconds. It is opened for each
-ring: a producer keeps no descriptor of the workers.
+The writer looks into the lanes on its own many times a second, so a lost ring costs milliseconds. It is
+opened for each ring: a producer keeps no descriptor of the workers.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pipeline.paths import Places
+if TYPE_CHECKING:
+    from pipeline.paths import Places
 
 WAKE: Final = b"w"
 SYNC: Final = b"s"

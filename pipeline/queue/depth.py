@@ -1,8 +1,8 @@
 """
 How deep the queue is, measured from outside.
 
-Reads what producers and writer have published and takes no lock, so the supervisor can tell the truth about the queue
-while the writer is stopped. Counts are a moment's picture: everybody goes on meanwhile.
+Reads what producers and writer have published and takes no lock, so the supervisor can tell the truth about
+the queue while the writer is stopped. Counts are a moment's picture: everybody goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import LaneError
 from pipeline.host import clock, files
+from pipeline.limits import OFFSET_BITS
 from pipeline.queue.layout import (
     DISK,
     HEADER_BYTES,
-    OFFSET_BITS,
     OFFSET_MASK,
     POSITION,
     segment_name,
     serial_of,
     unpack_header,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EXACT_BYTES_MAX: Final = 1 << 20
 _STAMP_PREFIX: Final = len(b'{"timestamp":"')
@@ -75,7 +77,9 @@ def measure(parent: Path) -> Depth:
 def _add_lane(depth: Depth, directory: Path) -> None:
     written = _written(directory)
     serials = sorted(serial for name in files.names_in(directory) if (serial := serial_of(name)) is not None)
-    waiting = [serial for serial in serials if _add_segment(depth, directory / segment_name(serial), serial, written)]
+    waiting = [
+        serial for serial in serials if _add_segment(depth, directory / segment_name(serial), serial, written)
+    ]
     if waiting:
         start = _start_in(waiting[0], written)
         depth.oldest_age_sec = max(depth.oldest_age_sec, _age(directory / segment_name(waiting[0]), start))

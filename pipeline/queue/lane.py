@@ -1,22 +1,24 @@
 """
 The producer's end of a lane on the file system: its directories, its lock, its mark of a normal end.
 
-A lane is put together under a name that nobody reads and renamed into place with its lock already held, so the writer
-never sees a lane that looks dead because it is only half made.
+A lane is put together under a name that nobody reads and renamed into place with its lock already held, so
+the writer never sees a lane that looks dead because it is only half made.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, files, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
 from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -27,7 +29,11 @@ def new_producer_id() -> str:
 
 
 class Lane:
-    """The directories of one producer. `memory_dir` is where the lane's life began; `disk_dir` is made when needed."""
+    """
+    The directories of one producer.
+
+    `memory_dir` is where the lane's life began; `disk_dir` is made when needed.
+    """
 
     def __init__(self, places: Places, role: str) -> None:
         self.producer = new_producer_id()
@@ -43,7 +49,11 @@ class Lane:
         self._identity = files.identity_of(self._lock.fd)
 
     def use_disk(self) -> Path:
-        """Return the lane's directory in the state directory, made at first use. OSError when it cannot be."""
+        """
+        Return the lane's directory in the state directory, made at first use.
+
+        OSError when it cannot be.
+        """
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
         parent = self.places.disk_lanes_dir
@@ -67,7 +77,11 @@ class Lane:
         return self.memory_dir is not None and files.link_count(self._lock.fd, self._identity) == 0
 
     def is_lost(self) -> bool:
-        """Whether the application closed our descriptor, and with it gave up the lock that says this lane lives."""
+        """
+        Whether the application closed our descriptor.
+
+        With it gave up the lock that says this lane lives.
+        """
         return files.link_count(self._lock.fd, self._identity) < 0
 
     def note_ending(self, signal_number: int = 0) -> None:
@@ -134,7 +148,11 @@ class Lane:
 
 
 def _gate(places: Places) -> GateLock:
-    """Hold the end of the pipeline off while a lane is made; the runtime directory may be removed at any moment."""
+    """
+    Hold the end of the pipeline off while a lane is made.
+
+    The runtime directory may be removed at any moment.
+    """
     gate = GateLock(places.runtime("attach.lock"))
     while True:
         try:
@@ -146,4 +164,3 @@ def _gate(places: Places) -> GateLock:
             return gate
         gate.release()
         create_runtime(places)
-

@@ -1,26 +1,30 @@
 """
 All lanes of an instance, as the writer sees them: found, watched, ended, removed.
 
-A lane lives while its producer holds the record lock on its `alive` file. When the lock is free no record can come any
-more, and whether the end was a normal one is what the file says. A lock can also be lost by a process that closes all
-its descriptors; such a process looks at its lane once a second and starts another, so its old lane is given two seconds.
+A lane lives while its producer holds the record lock on its `alive` file. When the lock is free no record can
+come any more, and whether the end was a normal one is what the file says. A lock can also be lost by a
+process that closes all its descriptors; such a process looks at its lane once a second and starts another, so
+its old lane is given two seconds.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, files, processes
 from pipeline.host.locks import holder_of
 from pipeline.limits import LANE_GRACE_SEC, STALE_CREATION_SEC
-from pipeline.paths import Places
 from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_alive
 from pipeline.queue.tailer import Tailer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.paths import Places
 
 LIVE: Final = "live"
 CLOSED: Final = "closed"
@@ -55,7 +59,9 @@ class WatchedLane:
         self.alive_fds[directory] = alive
         self.tailer.directories.append(directory)
         try:
-            self.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self.position_fds[directory] = os.open(
+                directory / "position", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            )
         except OSError:
             return
         self._load_position(directory)
@@ -113,7 +119,11 @@ class Lanes:
         return list(self.watched.values())
 
     def scan(self, *, everywhere: bool = False) -> list[WatchedLane]:
-        """Find lanes that are new, and return them. The disk is looked at twice a second, as it may be slow."""
+        """
+        Find lanes that are new, and return them.
+
+        The disk is looked at twice a second, as it may be slow.
+        """
         parents = [self.places.lanes_dir]
         if everywhere or clock.monotonic() >= self._disk_due:
             parents.append(self.places.disk_lanes_dir)
@@ -187,7 +197,11 @@ class Lanes:
         lane.refresh_about()
         now = clock.monotonic()
         lane.free_since = lane.free_since or now
-        if lane.about.state != ENDING and lane.is_process_running() and now - lane.free_since < LANE_GRACE_SEC:
+        if (
+            lane.about.state != ENDING
+            and lane.is_process_running()
+            and now - lane.free_since < LANE_GRACE_SEC
+        ):
             return False
         self._scan_directory(self.places.disk_lanes_dir)
         self.end(lane)

@@ -5,13 +5,15 @@ Segment::
 
     0        8         12      16      24             32       40       72         88   128
     +--------+---------+-------+-------+--------------+--------+--------+----------+----+----------------------+
-    | magic  | version | place | head  | first_number | state  | period | producer | 0… | records, plain JSONL |
+    | magic  | version | place | head  | first_number | state  | period | producer | 0… | records, plain JSONL
+    |
     +--------+---------+-------+-------+--------------+--------+--------+----------+----+----------------------+
       8 B      u32       u32     u64     u64            u64      32 B     16 B
 
-    head (memory)   records << 32 | offset behind the last committed record; one aligned 8-byte store commits a record
-    head (disk)     stays as it was at creation: what is committed is what the file holds up to its last newline
-    state           0 while this is the last segment of its lane, 1 once its successor stands in the directory
+    head (memory)   records << 32 | offset behind the last committed record; one aligned 8-byte store commits
+    a record head (disk)     stays as it was at creation: what is committed is what the file holds up to its
+    last newline state           0 while this is the last segment of its lane, 1 once its successor stands in
+    the directory
 
 Alive file, 4,096 bytes, written once at creation so that a full disk cannot refuse a later store::
 
@@ -21,8 +23,9 @@ Alive file, 4,096 bytes, written once at creation so that a full disk cannot ref
     +-------+--------+----------------+--------------------------------+
       u8      u8       8 x u64
 
-Numbers are in the machine's byte order: the files never leave the machine, and a native 8-byte store is what is atomic.
-Changing a number here changes the format: raise VERSION; a lane of an unknown version is kept and reported.
+Numbers are in the machine's byte order: the files never leave the machine, and a native 8-byte store is what
+is atomic. Changing a number here changes the format: raise VERSION; a lane of an unknown version is kept and
+reported.
 """
 
 from __future__ import annotations
@@ -63,10 +66,14 @@ DROP_REASONS: Final = ("queue_full", "low_level", "block_timeout", "critical_tim
 """Why a record was refused; the place in this tuple is the place of its counter."""
 
 POSITION: Final = struct.Struct("=QQ8Q")
-"""The position file: `written` and `durable`, each serial << 32 | offset; then the drops already told in the stream."""
+"""
+The position file: `written` and `durable`, each serial << 32 | offset.
+
+Then the drops already told in the stream.
+"""
 
 require(_HEADER.size <= HEADER_BYTES, "the segment header fits its room")
-require(len(DROP_REASONS) <= 8, "each drop reason has a counter")
+require(8 * len(DROP_REASONS) <= _COUNTERS.size, "each drop reason has a counter")
 require(COUNTERS_OFFSET + _COUNTERS.size <= ABOUT_OFFSET, "the drop counters fit their room")
 
 
@@ -113,9 +120,17 @@ def unpack_header(data: bytes, where: str) -> Header:
         raise LaneError("not a segment", where=where)
     _, version, place, head, first_number, state, period, producer = _HEADER.unpack_from(data)
     if version != VERSION:
-        raise LaneError("a segment of an unknown version", where=where, cause=f"version {version}, known {VERSION}")
+        raise LaneError(
+            "a segment of an unknown version", where=where, cause=f"version {version}, known {VERSION}"
+        )
     return Header(
-        version, place, head, first_number, state, period.rstrip(b"\0").decode(), producer.rstrip(b"\0").decode()
+        version,
+        place,
+        head,
+        first_number,
+        state,
+        period.rstrip(b"\0").decode(),
+        producer.rstrip(b"\0").decode(),
     )
 
 

@@ -1,8 +1,8 @@
 """
 A producer's segments: in memory, mapped, or on disk, appended with write(2).
 
-Both keep the same head word, `records << 32 | end`, in `words[HEAD_WORD]`. In memory it is mapped and its store commits the
-record; on disk it mirrors the file, whose last newline commits.
+Both keep the same head word, `records << 32 | end`, in `words[HEAD_WORD]`. In memory it is mapped and its
+store commits the record; on disk it mirrors the file, whose last newline commits.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, files
 from pipeline.limits import SLOW_WRITE_SEC
@@ -20,8 +19,8 @@ from pipeline.queue.layout import (
     HEAD_WORD,
     HEADER_BYTES,
     MEMORY,
-    ONE_RECORD,
     OFFSET_MASK,
+    ONE_RECORD,
     OPEN,
     STATE_OFFSET,
     STATE_WORD,
@@ -31,6 +30,9 @@ from pipeline.queue.layout import (
     pack_header,
     segment_name,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SUCCEEDED_BYTES: Final = SUCCEEDED.to_bytes(8, "little")
 
@@ -48,7 +50,9 @@ class MemorySegment:
 
     __slots__ = ("_fd", "_map", "identity", "path", "room_end", "serial", "view", "words")
 
-    def __init__(self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int) -> None:
+    def __init__(
+        self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int
+    ) -> None:
         self.serial = serial
         self.path = lane_dir / segment_name(serial)
         draft = lane_dir / f".{serial:08d}.new"
@@ -96,11 +100,17 @@ class MemorySegment:
 
 
 class DiskSegment:
-    """A segment in the state directory. Nothing of it is mapped; an error is an OSError in the thread that appends."""
+    """
+    A segment in the state directory.
+
+    Nothing of it is mapped; an error is an OSError in the thread that appends.
+    """
 
     __slots__ = ("_fd", "_is_torn", "identity", "is_slow", "path", "room_end", "serial", "view", "words")
 
-    def __init__(self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int) -> None:
+    def __init__(
+        self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int
+    ) -> None:
         self.serial = serial
         self.path = lane_dir / segment_name(serial)
         self.is_slow = False
@@ -179,4 +189,3 @@ class DiskSegment:
 
 
 Segment = MemorySegment | DiskSegment
-

@@ -1,23 +1,23 @@
 """
 The writer's end of one lane.
 
-It reads with pread(2) only: a segment that somebody truncates is then a short read and not a SIGBUS. It holds a
-descriptor on every segment that is not released, so that `rm -r` of the lane loses nothing that was once found.
+It reads with pread(2) only: a segment that somebody truncates is then a short read and not a SIGBUS. It holds
+a descriptor on every segment that is not released, so that `rm -r` of the lane loses nothing that was once
+found.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import LaneError
 from pipeline.host import failpoint, files
+from pipeline.limits import OFFSET_BITS
 from pipeline.queue.layout import (
     DISK,
     HEADER_BYTES,
-    OFFSET_BITS,
     OFFSET_MASK,
     SUCCEEDED,
     Header,
@@ -26,6 +26,9 @@ from pipeline.queue.layout import (
     serial_of,
     unpack_header,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Slice(NamedTuple):
@@ -147,7 +150,9 @@ class Tailer:
         """Return the bytes of a slice."""
         segment = self._segment(piece.serial)
         if segment is None:
-            raise LaneError("a slice's segment is gone", where=f"{self.producer}/{segment_name(piece.serial)}")
+            raise LaneError(
+                "a slice's segment is gone", where=f"{self.producer}/{segment_name(piece.serial)}"
+            )
         return segment.read(piece.start, piece.end)
 
     def advance_written(self, piece: Slice) -> None:
@@ -174,14 +179,20 @@ class Tailer:
 
     def is_done(self) -> bool:
         """Whether the lane has ended and everything in it is durable."""
-        return self.is_ended and not self.has_pending() and all(map(self._is_releasable, self.segments.values()))
+        return (
+            self.is_ended and not self.has_pending() and all(map(self._is_releasable, self.segments.values()))
+        )
 
     def has_releasable(self) -> bool:
         """Whether a segment is durable to its end and gets nothing more."""
         return bool(self._releasable())
 
     def release(self, *, with_disk: bool) -> int:
-        """Unlink the segments that are durable to their end; how many. Disk segments wait for a durable checkpoint."""
+        """
+        Unlink the segments that are durable to their end; how many.
+
+        Disk segments wait for a durable checkpoint.
+        """
         done = self._releasable()
         for serial in done:
             if self.segments[serial].header.place == DISK and not with_disk:
@@ -194,7 +205,11 @@ class Tailer:
         return len(done)
 
     def _releasable(self) -> list[int]:
-        """The last segment of a lane that has ended stays until the lane goes: it says how the lane ended."""
+        """
+        Return what can be released.
+
+        The last segment of an ended lane stays: it says how the lane ended.
+        """
         last = max(self.segments, default=0) if self.is_ended else 0
         return sorted(n for n, segment in self.segments.items() if n != last and self._is_releasable(segment))
 
@@ -218,7 +233,11 @@ class Tailer:
         self.segments.clear()
 
     def _cut(self, segment: OpenSegment, offset: int, bytes_max: int) -> int:
-        """Return the end of a slice from `offset`: everything, or whole lines up to `bytes_max`, one at least."""
+        """
+        Return the end of a slice from `offset`.
+
+        Everything, or whole lines up to `bytes_max`, one at least.
+        """
         if segment.end - offset <= bytes_max:
             return segment.end
         window = segment.read(offset, offset + bytes_max)
@@ -246,20 +265,24 @@ class Tailer:
         return serial in self.segments
 
     def _next_segment(self, serial: int) -> OpenSegment | None:
-        """Return the segment of a position, or its successor when it is released (all of it is durable then)."""
+        """Return the segment of a position, or its successor when it is released, durable by then."""
         found = self._segment(serial)
         if found is None and self.place() >= (serial, HEADER_BYTES):
             found = self._segment(serial + 1)
         return found or self._behind_hole(serial)
 
     def _behind_hole(self, serial: int) -> OpenSegment | None:
-        """Return the next segment of an ended lane when `serial` itself was removed before it was ever opened."""
+        """Return the next segment of an ended lane when `serial` was removed before it was opened."""
         later = [number for number in self.segments if number > serial]
         if not self.is_ended or not later:
             return None
         segment = self.segments[min(later)]
         before = self.segments.get(serial - 1)
-        known = before.header.first_number - 1 + _records_in(before) if before else segment.header.first_number - 1
+        known = (
+            before.header.first_number - 1 + _records_in(before)
+            if before
+            else segment.header.first_number - 1
+        )
         if segment.header.first_number > known + 1:
             hole = (known + 1, segment.header.first_number - 1)
             self.holes += [hole] if hole not in self.holes else []

@@ -1,8 +1,8 @@
 """
 How much room the queue may take, and takes.
 
-Measured only when a segment is needed, by adding up what stands in the lane directories: producers share no counter and
-no lock, so two of them may overshoot the quota by a segment each.
+Measured only when a segment is needed, by adding up what stands in the lane directories: producers share no
+counter and no lock, so two of them may overshoot the quota by a segment each.
 """
 
 from __future__ import annotations
@@ -34,16 +34,20 @@ def memory_share_bytes(lanes_dir: Path, queue_max_bytes: int) -> int:
     """
     Return how much of the quota may lie in memory.
 
-    min(quota, ¼ of the tightest memory limit above us, ½ of what /dev/shm has free with our own segments counted as
-    free): memory lanes are charged to the application's cgroup and the charge outlives it, so that a fixed share of
-    1 GB under a limit of 256 MB was a crash loop.
+    min(quota, ¼ of the tightest memory limit above us, ½ of what /dev/shm has free with our own segments
+    counted as free): memory lanes are charged to the application's cgroup and the charge outlives it, so that
+    a fixed share of 1 GB under a limit of 256 MB was a crash loop.
     """
     free = files.free_bytes(lanes_dir) or 0
     return min(queue_max_bytes, memory_limit_bytes() // 4, (free + used_bytes(lanes_dir)) // 2)
 
 
 def memory_limit_bytes() -> int:
-    """Return the tightest memory limit of the cgroups above this process; a very large number when there is none."""
+    """
+    Return the tightest memory limit of the cgroups above this process.
+
+    A very large number when there is none.
+    """
     limit = _UNLIMITED
     for line in _lines("/proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -58,7 +62,8 @@ def preferred_place(lanes: str, *, is_memory: bool) -> tuple[str, str]:
     """
     Return ("memory" or "disk", why) for the setting `lanes`.
 
-    auto is memory where stores keep their order (x86-64), and disk in a container whose /dev/shm ends with it.
+    auto is memory where stores keep their order (x86-64), and disk in a container whose /dev/shm ends with
+    it.
     """
     if not is_memory:
         return "disk", "the runtime directory is not on a file system in memory"
@@ -75,9 +80,10 @@ def is_container_with_own_memory() -> bool:
     """
     Whether /dev/shm ends when this process's container does: Docker and Podman, but not a Kubernetes pod.
 
-    The mark alone is not enough: machine images are built from container images and keep it, on a root of their own.
+    The mark alone is not enough: machine images are built from container images and keep it, on a root of
+    their own.
     """
-    if "KUBERNETES_SERVICE_HOST" in os.environ or not any(os.path.exists(mark) for mark in _CONTAINER_MARKS):  # noqa: PTH110
+    if "KUBERNETES_SERVICE_HOST" in os.environ or not any(os.path.exists(mark) for mark in _CONTAINER_MARKS):
         return False
     roots = [line.split() for line in _lines("/proc/self/mounts")]
     return any(point == "/" and "overlay" in kind for _, point, kind, *_ in roots)

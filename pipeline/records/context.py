@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _fields: ContextVar[dict[str, Any]] = ContextVar("pipeline_context", default={})  # noqa: B039 - never mutated
 
@@ -12,7 +14,7 @@ current = _fields.get
 """Return the fields in force. Not to be changed in place."""
 
 
-class context:  # noqa: N801 - used like a function: `with pipeline.context(session_id="s-1"):`
+class context:  # noqa: N801 - used like a function
     """
     Add fields to every record emitted inside, in this thread or task and the tasks it starts.
 
@@ -30,5 +32,7 @@ class context:  # noqa: N801 - used like a function: `with pipeline.context(sess
         self._tokens.append(_fields.set(merged))
         return dict(merged)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _fields.reset(self._tokens.pop())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 _CRITICAL_LEVELS: Final = frozenset({"ERROR", "CRITICAL", "FATAL"})
 _KEPT_LEVELS: Final = _CRITICAL_LEVELS | {"WARNING", "WARN"}
 
 
 def is_critical(action_type: str, fields: Mapping[str, Any], critical_types: Collection[str]) -> bool:
-    """Whether a record uses the reserve: level ERROR or above, status error, `*_error`, or a configured type."""
+    """
+    Whether a record uses the reserve.
+
+    Level ERROR or above, status error, `*_error`, or a configured type.
+    """
     if action_type.endswith("_error") or action_type in critical_types:
         return True
     return _level(fields) in _CRITICAL_LEVELS or fields.get("status") == "error"

@@ -29,7 +29,7 @@ def period_of(second: int, timezone: str = "UTC") -> Period:
 
 
 def _local_day(second: int, timezone: str) -> Period:
-    import zoneinfo  # noqa: PLC0415 - only a pipeline with a time zone pays its import
+    import zoneinfo
 
     zone = zoneinfo.ZoneInfo(timezone)
     noon = datetime.fromtimestamp(second, zone).replace(hour=12, minute=0, second=0, microsecond=0, fold=0)

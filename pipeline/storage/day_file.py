@@ -7,11 +7,14 @@ It is opened O_APPEND: bytes that a person adds between our look and our write a
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import failpoint, files
-from pipeline.storage.naming import DayName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.storage.naming import DayName
 
 INTACT: Final = "intact"
 MOVED: Final = "moved"
@@ -98,7 +101,7 @@ class DayFile:
         os.close(self.fd)
 
     def _append_half(self, chunks: list[bytes]) -> None:
-        """Write up to the middle of a line, as a killed write(2) does (it stops at a page boundary), then die."""
+        """Write up to the middle of a line, as a killed write(2) does, then die."""
         data = b"".join(chunks)
         stop = len(data) // 2
         if stop > 0 and data[stop - 1 : stop] == b"\n":

@@ -1,8 +1,9 @@
 """
 The open day files of an instance: which file a period's records go to now.
 
-A file is continued while its period lasts and nobody interfered. Behind foreign bytes, and after its seal, writing goes
-on in a part, `DATE.1.jsonl`. Before another file takes over, the old one is synced, so all that is not durable of a period is in its current file.
+A file is continued while its period lasts and nobody interfered. Behind foreign bytes, and after its seal,
+writing goes on in a part, `DATE.1.jsonl`. Before another file takes over, the old one is synced, so all that
+is not durable of a period is in its current file.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import clock, files
 from pipeline.limits import SEAL_AFTER_SEC
-from pipeline.paths import Places
 from pipeline.records.periods import period_of
-from pipeline.settings import Settings
 from pipeline.storage import naming, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.naming import DayName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
 
 Report = Callable[[str, str, int], None]
 """(file, change, bytes) of something that somebody else did to a file."""
@@ -91,10 +95,10 @@ class Days:
 
     def seal_due(self, busy_periods: set[str], now_sec: float) -> list[DayFile]:
         """Close the files whose period is over and gets nothing more, and return them."""
+        oldest_open = self._period_now(now_sec - SEAL_AFTER_SEC)
         due = [
-            file for period, file in self.open.items()
-            if period not in busy_periods and period != self._period_now(now_sec - SEAL_AFTER_SEC) and period < self._period_now(now_sec)
-        ]  # fmt: skip
+            file for period, file in self.open.items() if period < oldest_open and period not in busy_periods
+        ]
         for file in due:
             self.sealed.add(file.name)
             self._drop(file)

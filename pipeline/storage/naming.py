@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.host import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME: Final = re.compile(r"^(\d{4,}-\d\d-\d\d)(?:\.(i[0-9a-f]{8}))?(?:\.(\d+))?\.jsonl$")
 

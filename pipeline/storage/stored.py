@@ -1,11 +1,17 @@
-"""Which records a file holds, by the fixed beginning of each line. For recovery; readers and verify have their own."""
+"""
+Which records a file holds, by the fixed beginning of each line.
+
+For recovery; readers and verify have their own.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
 _RECORD: Final = re.compile(
     rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"(?:[^"\\\n]|\\.)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
@@ -14,7 +20,9 @@ _RECORD: Final = re.compile(
 _CHUNK_BYTES: Final = 4 << 20
 
 
-def stored_numbers(path: Path, producers: Collection[str], beat: Callable[[], None], start: int = 0) -> dict[str, set[int]]:
+def stored_numbers(
+    path: Path, producers: Collection[str], beat: Callable[[], None], start: int = 0
+) -> dict[str, set[int]]:
     """Return the numbers of whole lines in a file from byte `start` on, for the producers asked for."""
     found: dict[str, set[int]] = {producer: set() for producer in producers}
     for lines in _whole_lines(path, start):
