@@ -26,6 +26,8 @@ class Metric:
         return max(values) if self.is_loss else statistics.median(values)
 
 
+_ROLES = tuple(Metric(f"{role}_percent", role, 2) for role in ("app", "writer", "supervisor"))
+
 METRICS: dict[str, tuple[Metric, ...]] = {
     "emit": (
         Metric("p50_us", "p50 µs", 2, ratio=True, stable=True),
@@ -36,7 +38,9 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
     "throughput": (
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
-        Metric("cpu_us", "CPU µs/record", 2, ratio=True, stable=True),
+        Metric("cpu_all_us", "CPU µs/record", 2, ratio=True, stable=True),
+        Metric("cpu_app_us", "app µs", 2),
+        Metric("cpu_writer_us", "writer µs", 2),
         Metric("drain_s", "drain s", 2),
         Metric("missing", "missing", 0, is_loss=True),
     ),
@@ -58,9 +62,10 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("missing", "missing", 0, is_loss=True),
         Metric("twice", "twice", 0, is_loss=True),
     ),
-    "idle": (Metric("cpu_percent", "% of a core", 2),),
+    "idle": (Metric("all_percent", "% of a core", 2), *_ROLES),
     "steady": (
-        Metric("cpu_percent", "% of a core", 2, ratio=True, stable=True),
+        Metric("all_percent", "% of a core", 2, ratio=True, stable=True),
+        *_ROLES,
         Metric("pacing_percent", "(pacing, taken off)", 2),
     ),
     "memory": (

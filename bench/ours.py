@@ -15,11 +15,13 @@ class Ours(Peer):
     settings: ClassVar[dict[str, Any]] = {"lanes": "memory"}
 
     def setup(self, directory: Path) -> None:
-        """Import here, so that the peers run without the library."""
+        """Start, and wait for the workers. Imported here, so that the peers run without the library."""
         from pipeline import start_pipeline
 
         self.pipeline = start_pipeline(str(directory), **self.settings)
         self.call = self.pipeline.emit
+        self.call("bench_started")
+        self.finish()
 
     def leave(self) -> None:
         """Wait for its own records: a forked producer has a lane of its own."""

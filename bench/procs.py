@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -32,11 +32,18 @@ def _exact_seconds(pid: int) -> float:
     return total / 1e9
 
 
-def cpu_of_all(pids: Iterable[int]) -> float:
-    """Sum up this process, its reaped children, and the given ones."""
+def cpu_by_role(workers: Mapping[str, int]) -> dict[str, float]:
+    """Return the seconds of this process and its reaped children as ``app``, and of each worker by role."""
     reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = cpu_seconds(os.getpid()) + reaped.ru_utime + reaped.ru_stime
-    return own + sum(cpu_seconds(pid) for pid in pids)
+    return {"app": own} | {role: cpu_seconds(pid) for role, pid in workers.items()}
+
+
+def spent_since(before: Mapping[str, float], workers: Mapping[str, int]) -> dict[str, float]:
+    """Return what each role used since `cpu_by_role` said ``before``, and the sum as ``all``."""
+    now = cpu_by_role(workers)
+    spent = {role: now[role] - before[role] for role in before}
+    return spent | {"all": sum(spent.values())}
 
 
 def alive(pid: int) -> bool:

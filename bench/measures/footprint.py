@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.peer import Nothing, Peer
-from bench.procs import cpu_of_all, mapped_mb, resident_mb
+from bench.procs import cpu_by_role, mapped_mb, resident_mb, spent_since
 from bench.record import STEADY_RATE, emit_many, emit_paced
 
 _BARE = "import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))"
@@ -29,9 +29,9 @@ def idle(subject: Peer, directory: Path, *, seconds: float) -> dict[str, float]:
     emit_many(subject.call, 1_000)
     subject.finish()
     time.sleep(3.0)  # segments shrink, the file is synced
-    percent = _cpu_percent(subject, lambda: time.sleep(seconds))
+    percents = _cpu_percents(subject, lambda: time.sleep(seconds))
     subject.close()
-    return {"cpu_percent": percent}
+    return percents
 
 
 def steady(subject: Peer, directory: Path, *, seconds: float) -> dict[str, float]:
@@ -41,18 +41,24 @@ def steady(subject: Peer, directory: Path, *, seconds: float) -> dict[str, float
     time.sleep(0.5)
     reference = Nothing()
     reference.setup(directory)
-    pacing = _cpu_percent(reference, lambda: emit_paced(reference.call, STEADY_RATE, seconds / 2, array("q")))
-    busy = _cpu_percent(subject, lambda: emit_paced(subject.call, STEADY_RATE, seconds, array("q")))
+    pacing = _cpu_percents(
+        reference, lambda: emit_paced(reference.call, STEADY_RATE, seconds / 2, array("q"))
+    )
+    busy = _cpu_percents(subject, lambda: emit_paced(subject.call, STEADY_RATE, seconds, array("q")))
     subject.finish()
     subject.close()
-    return {"cpu_percent": busy - pacing, "pacing_percent": pacing}
+    for role in ("all", "app"):
+        busy[f"{role}_percent"] -= pacing["app_percent"]
+    return busy | {"pacing_percent": pacing["app_percent"]}
 
 
-def _cpu_percent(subject: Peer, work: Callable[[], object]) -> float:
-    workers = list(subject.worker_pids().values())
-    spent, started = cpu_of_all(workers), time.perf_counter()
+def _cpu_percents(subject: Peer, work: Callable[[], object]) -> dict[str, float]:
+    workers = subject.worker_pids()
+    before, started = cpu_by_role(workers), time.perf_counter()
     work()
-    return (cpu_of_all(workers) - spent) / (time.perf_counter() - started) * 100
+    spent = spent_since(before, workers)
+    elapsed = time.perf_counter() - started
+    return {f"{role}_percent": seconds / elapsed * 100 for role, seconds in spent.items()}
 
 
 def memory(subject: Peer, directory: Path, *, count: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peer import Peer
-from bench.procs import cpu_of_all
+from bench.procs import cpu_by_role, spent_since
 from bench.record import emit_many, tally
 
 SETTLE = 1.2
@@ -19,7 +19,7 @@ def end_to_end(subject: Peer, directory: Path, *, count: int) -> dict[str, float
     """Measure records a second until the file holds all, and CPU time per record over all processes."""
     subject.setup(directory)
     workers = subject.worker_pids()
-    spent = cpu_of_all(workers.values())
+    before = cpu_by_role(workers)
     started = time.perf_counter()
     emit_many(subject.call, count)
     emitted = time.perf_counter()
@@ -27,15 +27,14 @@ def end_to_end(subject: Peer, directory: Path, *, count: int) -> dict[str, float
     finished = time.perf_counter()
     if subject.worker_pids():
         time.sleep(SETTLE)
-    spent = cpu_of_all(workers.values()) - spent
+    spent = spent_since(before, workers)
     found = tally(directory)
     subject.close()
     return {
         "per_second": count / (finished - started),
-        "cpu_us": spent / count * 1e6,
         "drain_s": finished - emitted,
         "missing": count - found.distinct,
-    }
+    } | {f"cpu_{role}_us": seconds / count * 1e6 for role, seconds in spent.items()}
 
 
 def producers(subject: Peer, directory: Path, *, count: int, producers: int) -> dict[str, float]:
