@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline import launch
 from pipeline.health import snapshot
 from pipeline.health.snapshot import Facts, WorkerView
-from pipeline.host import clock, files, locks, processes
+from pipeline.host import clock, failpoint, files, locks, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import depth, usage
@@ -166,6 +166,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        failpoint.reach("supervisor.writer_started")
         threading.Thread(target=self._wake_at_end, args=(self.writer,), daemon=True).start()
         self._started_at = self._grace_from = clock.monotonic()
         self._aborted_at = 0.0
@@ -256,13 +257,16 @@ class Supervisor:
 
     def _leave(self, *, keep_lanes: bool) -> None:
         """Take away what says that we are here; the runtime directory too when no lane needs it."""
+        failpoint.reach("supervisor.leave.before")
         files.remove(self.places.runtime("supervisor.json"))
         if self.places.log_dir.is_dir():
             files.remove(self.places.belongings_dir / "supervisor.json")
         if self.is_service and self.stop_signal:
             files.write_json(self.places.service_mark, {"stopped": clock.wall_text()})
         if not keep_lanes:
+            failpoint.reach("supervisor.leave.before_remove")
             shutil.rmtree(self.places.runtime_dir, ignore_errors=True)
+            failpoint.reach("supervisor.leave.removed")
             files.remove_directory(self.places.runtime_dir.parent)
             _remove_disk_lanes(self.places)
 
@@ -356,6 +360,7 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
         return main(
             places, is_service=is_service, takes_over=False
         )  # the last one removed the directory meanwhile
+    failpoint.reach("supervisor.locked")
     supervisor = Supervisor(places, is_service=is_service, journal=journal)
     supervisor.lock = lock
     _install_signals(supervisor.note_signal, supervisor._wake_write)  # noqa: SLF001 - wired here, used nowhere else

@@ -141,6 +141,7 @@ class Writer:
     def stop_own_lane(self, reason: str) -> None:
         """Write the last record, of our own, and make it durable."""
         self.announcer.stopped(reason)
+        failpoint.reach("writer.stop.announced")
         self._own.note_ending()
         while self.pump.deliver():
             self.beat()
@@ -152,6 +153,7 @@ class Writer:
         while self.pump.deliver():
             self.beat()
         self._sync()
+        failpoint.reach("writer.stop.synced")
         for lane in self.lanes.all():
             if self._is_own(lane.producer) and lane.tailer.is_done():
                 self.lanes.remove(lane)

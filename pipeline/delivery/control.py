@@ -75,6 +75,7 @@ class ControlPage:
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         os.posix_fallocate(self.fd, 0, _PAGE_BYTES)
+        failpoint.reach("writer.page.created")
         self.committed = 0
         self.intents: dict[int, Intent] = {}
         self.is_trusted = self._load()
@@ -165,8 +166,9 @@ class ControlPage:
         data = files.pread_all(self.fd, min(size, INTENT_BYTES_MAX), offset + _SLOT_HEAD.size)
         if not size or len(data) != size or zlib.crc32(data) != checksum:
             return None
-        *plain, slices, skipped = _parsed(data)
-        return Intent(*plain, [Slice(*piece) for piece in slices], [Slice(*piece) for piece in skipped])
+        found = _parsed(data)
+        found[-2:] = [[Slice(*piece) for piece in part] for part in found[-2:]]
+        return Intent(*found)
 
 
 def _parsed(data: bytes) -> list[Any]:

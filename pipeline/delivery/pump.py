@@ -98,6 +98,7 @@ class Pump:
             return False
         file.size = intent.offset + len(there)
         self._finish(file, intent, [source[len(there) :]])
+        failpoint.reach("writer.recover.resumed")
         return True
 
     def sync(self) -> None:
@@ -116,7 +117,9 @@ class Pump:
             if lane.tailer.durable < lane.tailer.written:
                 lane.tailer.durable = lane.tailer.written
                 lane.store_position()
+        failpoint.reach("writer.sync.published")
         if not self.page.is_trusted and all(lane.tailer.stored is None for lane in self.lanes.all()):
+            failpoint.reach("writer.recover.trust")
             self.page.trust()
         self._release()
 
@@ -128,9 +131,11 @@ class Pump:
     def redeliver(self, file_name: str) -> None:
         """Write again what a deleted file held and was not durable."""
         lost = self._unsynced.pop(file_name, [])
+        failpoint.reach("writer.redeliver.before")
         for start in range(0, len(lost), BATCH_SLICES_MAX):
             part = lost[start : start + BATCH_SLICES_MAX]
             self._append(self._period_of(part[0]), part, [])
+        failpoint.reach("writer.redeliver.after")
 
     def _append(self, period: str, slices: list[Slice], skipped: list[Slice]) -> None:
         """Append the slices to the period's file, once."""
@@ -178,6 +183,7 @@ class Pump:
                 touched[piece.producer] = lane
         for lane in touched.values():
             lane.store_position()
+            failpoint.reach("writer.position.stored")
 
     def _settled_file(self, period: str) -> DayFile:
         """Return the file for a period after looking for interference with it."""

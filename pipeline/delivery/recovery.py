@@ -48,6 +48,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     """
     failpoint.reach("writer.recover.files")
     pump.page.distrust()
+    failpoint.reach("writer.recover.distrusted")
     lanes = pump.lanes.all()
     for lane in lanes:
         lane.tailer.written = lane.tailer.durable
@@ -64,6 +65,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
                 found[producer] |= numbers
     for lane in lanes:
         lane.tailer.stored = found[lane.producer] or None
+    failpoint.reach("writer.recover.looked")
 
 
 def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
@@ -72,6 +74,7 @@ def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
     offset, torn = stored.torn_tail(path)
     if not torn:
         return
+    failpoint.reach("writer.recover.mend")
     rest = _rest_of(torn, lanes)
     file = pump.days.open_by_name(name)
     if rest:
@@ -80,6 +83,7 @@ def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
         pump.days.quarantine(name, offset, torn)
         file.cut_to(offset)
     file.sync()
+    failpoint.reach("writer.recover.mended")
     pump.days.let_go(file)
 
 

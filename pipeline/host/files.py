@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
+from pipeline.host import failpoint
+
 READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -56,6 +58,8 @@ def replace(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o600
             os.fsync(fd)
     finally:
         os.close(fd)
+    if failpoint.IS_ARMED:
+        failpoint.reach(f"replace.{path.name}")
     draft.replace(path)
     if durable:
         sync_directory(path.parent)

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import files, locks
+from pipeline.host import failpoint, files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ def adopt(places: Places, before: Callable[[], None]) -> list[str]:
     for parent in _dead_disk_instances(places):
         adopted += _take_lanes(parent, places.disk_lanes_dir)
         _remove_if_empty(parent, parent)
+    failpoint.reach("writer.adopt.after")
     return adopted
 
 
@@ -84,7 +85,9 @@ def _take_lanes(source: Path, target: Path) -> list[str]:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             files.remove(lane / "position")  # positions of another instance's page say nothing here
+            failpoint.reach("writer.adopt.before_move")
             lane.rename(target / name)
+            failpoint.reach("writer.adopt.moved")
         except OSError:
             continue  # another pipeline was quicker
         files.replace(target / name / "position", b"")

@@ -225,7 +225,7 @@ class Appender:
         if segment is None:
             self._refused_until = clock.monotonic() + _REFUSAL_REST_SEC
             return None
-        failpoint.reach("emit.segment_created")
+        failpoint.reach("emit.segment.created")
         self._succeed(segment, number)
         return segment
 
@@ -245,6 +245,7 @@ class Appender:
             except OSError:
                 pass  # the writer looks for the successor of a lane that has ended, too
             old.close()
+        failpoint.reach("emit.segment.succeeded")
 
     def _create(self, size: int, number: int, *, reserve: bool) -> Segment | None:
         kinds = (MemorySegment, DiskSegment) if self._wants_memory() else (DiskSegment, MemorySegment)
@@ -296,6 +297,7 @@ class Appender:
         old = self._segment
         if old is None or not old.is_unlinked():
             return
+        failpoint.reach("emit.rescue.before")
         try:
             first = self._base
             copy = DiskSegment(
@@ -306,6 +308,7 @@ class Appender:
                 copy.append(content)
             copy.mark_succeeded()
             copy.close()
+            failpoint.reach("emit.rescue.after")
         except OSError:
             return
 

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, files, processes
+from pipeline.host import clock, failpoint, files, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
@@ -111,6 +111,7 @@ class Lane:
 
     def close(self) -> None:
         """Let go of the lane's locks: the writer may finish it."""
+        failpoint.reach("emit.lane.closing")
         files.close_if_ours(self._lock.fd, self._identity)
         if self._disk_lock is not None:
             self._disk_lock.close()
@@ -127,11 +128,15 @@ class Lane:
     def _make(self, parent: Path) -> RecordLock:
         draft = parent / f".new-{self.producer}"
         draft.mkdir(mode=0o700)
+        failpoint.reach("emit.lane.drafted")
         lock = RecordLock(draft / "alive")
         files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
+        failpoint.reach("emit.lane.described")
         lock.try_acquire()
         files.replace(draft / "position", bytes(POSITION.size))
+        failpoint.reach("emit.lane.locked")
         draft.rename(parent / self.producer)
+        failpoint.reach("emit.lane.made")
         return lock
 
     def _about(self) -> dict[str, object]:

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, files, processes
+from pipeline.host import clock, failpoint, files, processes
 from pipeline.host.locks import holder_of
 from pipeline.limits import LANE_GRACE_SEC, STALE_CREATION_SEC
 from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_alive
@@ -146,7 +146,9 @@ class Lanes:
         lane.close()
         for directory in lane.tailer.directories:
             shutil.rmtree(directory, ignore_errors=True)
+            failpoint.reach("writer.lane.directory_removed")
         self.watched.pop(lane.producer, None)
+        failpoint.reach("writer.lane.removed")
 
     def collect_drafts(self) -> None:
         """Remove lanes that were never finished being made, by producers that died at it."""

@@ -12,8 +12,9 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, files
+from pipeline.host import clock, failpoint, files
 from pipeline.limits import SLOW_WRITE_SEC
+from pipeline.queue import armed
 from pipeline.queue.layout import (
     DISK,
     HEAD_WORD,
@@ -58,18 +59,22 @@ class MemorySegment:
         draft = lane_dir / f".{serial:08d}.new"
         files.remove(draft)
         self._fd = os.open(draft, files.CREATE, 0o600)
+        failpoint.reach("emit.segment.drafted")
         try:
             os.posix_fallocate(self._fd, 0, size)
             files.pwrite_all(self._fd, _new_header(MEMORY, producer, period, first_number), 0)
             self._map = mmap.mmap(self._fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            failpoint.reach("emit.segment.prepared")
             draft.rename(self.path)
         except BaseException:
             os.close(self._fd)
             files.remove(draft)
             raise
         self.identity = files.identity_of(self._fd)
-        self.view = memoryview(self._map)
-        self.words = self.view[:HEADER_BYTES].cast("Q")
+        self.view: memoryview | armed.ArmedView = memoryview(self._map)
+        self.words: memoryview | armed.ArmedWords = self.view[:HEADER_BYTES].cast("Q")
+        if failpoint.IS_ARMED:
+            self.view, self.words = armed.ArmedView(self.view), armed.ArmedWords(self.words)
         self.room_end = size
 
     def append(self, line: bytes) -> None:
@@ -119,8 +124,10 @@ class DiskSegment:
         draft = lane_dir / f".{serial:08d}.new"
         files.remove(draft)
         self._fd = os.open(draft, files.CREATE | os.O_APPEND, 0o600)
+        failpoint.reach("emit.segment.drafted")
         try:
             files.write_all(self._fd, header)
+            failpoint.reach("emit.segment.prepared")
             draft.rename(self.path)
         except BaseException:
             os.close(self._fd)
@@ -142,13 +149,23 @@ class DiskSegment:
         self._is_torn = True
         begun = clock.monotonic()
         try:
+            if failpoint.is_aimed_at("emit.disk.partial"):
+                self._write_half(line)
             files.write_all(self._fd, line)
+            failpoint.reach("emit.disk.written")
         except OSError:
             self._mend()
             raise
         self.words[HEAD_WORD] += len(line) + ONE_RECORD
         self._is_torn = False
         self.is_slow = clock.monotonic() - begun > SLOW_WRITE_SEC
+
+    def _write_half(self, line: bytes) -> None:
+        """Die with half a line written, or take it back when this is not yet the time to die."""
+        size = os.fstat(self._fd).st_size
+        files.write_all(self._fd, line[: len(line) // 2])
+        failpoint.reach("emit.disk.partial")
+        os.ftruncate(self._fd, size)
 
     def mend_if_torn(self) -> None:
         """Bring the head in line with the file after an append that was interrupted."""

@@ -201,6 +201,7 @@ class Tailer:
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
                 files.remove(directory / segment_name(serial))
+            failpoint.reach("writer.release.after_unlink")
             os.close(segment.fd)
         return len(done)
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.host import clock, files
+from pipeline.host import clock, failpoint, files
 from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import naming, stored
@@ -100,6 +100,7 @@ class Days:
             file for period, file in self.open.items() if period < oldest_open and period not in busy_periods
         ]
         for file in due:
+            failpoint.reach("writer.rotate.seal")
             self.sealed.add(file.name)
             self._drop(file)
         return due
@@ -168,6 +169,8 @@ class Days:
         if not log_dir.is_dir():
             log_dir.mkdir(mode=self._settings.dir_mode, parents=True, exist_ok=True)
         file = DayFile(log_dir / str(day), day, self._settings.file_mode)
+        if file.is_new:
+            failpoint.reach("writer.rotate.created")
         if file.is_new and self._settings.group:
             shutil.chown(file.path, group=self._settings.group)
         return file
@@ -186,6 +189,7 @@ class Days:
         parts = naming.day_files(self._places.log_dir, self._instance).get(file.day.period, [])
         last = max((day.part for day in parts), default=file.day.part)
         self._drop(file)
+        failpoint.reach("writer.rotate.part")
         self.open[file.day.period] = self._create(file.day._replace(part=last + 1))
 
     def _drop(self, file: DayFile) -> None:
