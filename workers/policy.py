@@ -18,6 +18,8 @@ EXIT_REPLACE: Final = 4
 
 CALM_SEC: Final = 30.0
 """A worker that ran this long has started well, and its next end counts as the first."""
+BRIEF_SEC: Final = 5.0
+"""A worker that is done sooner than this, with work left, did not see the work: no reason to hurry back."""
 BACKOFF_FIRST_SEC: Final = 0.5
 BACKOFF_MAX_SEC: Final = 30.0
 BOOT_FAILURES_MAX: Final = 20
@@ -38,7 +40,7 @@ class History:
 
     def after(self, exit_code: int, ran_sec: float) -> History:
         """Return the history with one more end of a worker."""
-        if exit_code in (EXIT_DONE, EXIT_REPLACE):
+        if exit_code == EXIT_REPLACE or (exit_code == EXIT_DONE and ran_sec > BRIEF_SEC):
             return replace(self, restarts=self.restarts + 1, failures=0, boot_failures=0)
         failures = 1 if ran_sec >= CALM_SEC else self.failures + 1
         boot_failures = self.boot_failures + 1 if exit_code == EXIT_BOOT_FAILED else 0

@@ -271,9 +271,9 @@ class Supervisor:
             _remove_disk_lanes(self.places)
 
     def _has_lanes(self) -> bool:
-        memory = files.names_in(self.places.lanes_dir)
-        disk = [name for name in files.names_in(self.places.disk_lanes_dir) if name != "instance.lock"]
-        return any(not name.startswith(".") for name in [*memory, *disk])
+        parents = (self.places.lanes_dir, self.places.disk_lanes_dir)
+        lanes = [parent / name for parent in parents for name in files.names_in(parent) if name[0] != "."]
+        return any((lane / "alive").exists() for lane in lanes)
 
     def _mend_runtime(self) -> None:
         """Re-create what somebody removed of the runtime directory."""

@@ -35,6 +35,7 @@ from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
 
 if TYPE_CHECKING:
+    from pipeline.queue.armed import ArmedView, ArmedWords
     from pipeline.paths import Places
     from pipeline.settings import Settings
 
@@ -75,8 +76,8 @@ class Appender:
         self._refused_until = 0.0
         self._memory_until = 0.0
         # The four below mirror the current segment for the fast path. Room 0 sends a record to the slow one.
-        self._words = _NO_WORDS
-        self._view = _NO_VIEW
+        self._words: memoryview | ArmedWords = _NO_WORDS
+        self._view: memoryview | ArmedView = _NO_VIEW
         self._room_end = 0
         self._base = 1
 

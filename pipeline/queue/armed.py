@@ -1,7 +1,7 @@
 """
 A mapped segment's view and head words with fail points between every two stores.
 
-Used in place of the plain ones when a test armed a fail point, so that the append itself stays the one that is shipped.
+Used in place of the plain ones when a test armed a fail point: the append itself stays what is shipped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ArmedView:
 
 
 class ArmedWords:
-    """The words of a header; behind the store of the head the record is committed and emit() has not returned."""
+    """The words of a header; behind the store of the head a record is committed, and emit() has not returned."""
 
     def __init__(self, words: memoryview) -> None:
         self._words = words

@@ -172,9 +172,7 @@ class Lanes:
                 continue
             directory = parent / name
             lane = self.watched.get(name)
-            if lane is not None and directory in lane.alive_fds:
-                continue
-            if self._is_own(name) and lane is not None:
+            if lane is not None and directory in lane.tailer.directories:
                 continue
             is_new = lane is None
             lane = lane or WatchedLane(Tailer(name, []))
