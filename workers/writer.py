@@ -221,6 +221,7 @@ class Writer:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
         self._watch_supervisor()
         self._mend_runtime()
+        self._mend_append_lock()
         self._mind_memory()
         if clock.monotonic() - self._adopted_at > _ADOPT_SEC:
             self._adopt()
@@ -261,6 +262,18 @@ class Writer:
         self._lock_again = RecordLock(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
+
+    def _mend_append_lock(self) -> None:
+        """Make the append lock again when the log directory was replaced: what we hold would keep nobody out."""
+        if self._append_lock.is_current() or not self.places.log_dir.is_dir():
+            return
+        self.places.belongings_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._append_lock = RecordLock(self._append_lock.path)
+        while not self._append_lock.try_acquire():
+            self.beat()
+            clock.sleep(_LOCK_POLL_SEC)
+        if not self.instance:
+            files.write_json(self.places.belongings_dir / "primary.json", {"instance": self.places.instance})
 
     def _mind_memory(self) -> None:
         limit = self.settings.worker_memory_max_mb * MIB

@@ -35,8 +35,8 @@ from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
 
 if TYPE_CHECKING:
-    from pipeline.queue.armed import ArmedView, ArmedWords
     from pipeline.paths import Places
+    from pipeline.queue.armed import ArmedView, ArmedWords
     from pipeline.settings import Settings
 
 BUSY: Final = -1

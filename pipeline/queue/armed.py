@@ -33,7 +33,7 @@ class ArmedView:
 
 
 class ArmedWords:
-    """The words of a header; behind the store of the head a record is committed, and emit() has not returned."""
+    """The words of a header; behind a store of the head its record is committed, emit() not yet back."""
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
