@@ -1,0 +1,256 @@
+"""
+Every fail point of the library, and what has to happen so that it is reached: a case for each.
+
+A case arms one or more points; the last one named in `spec` is the one that the case is about.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pipeline
+from support.ground import HANG_SEC, Ground, Plan
+from support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from support.oracle import Verdict
+
+_CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("([a-z._]+)"\)')
+
+
+def names_in_source() -> set[str]:
+    """Return the fail points that the installed packages have."""
+    root = Path(pipeline.__file__).parents[1]
+    paths = [path for package in ("pipeline", "workers") for path in (root / package).rglob("*.py")]
+    return {name for path in paths for name in _CALL.findall(path.read_text("utf-8"))}
+
+
+def small() -> Plan:
+    """Return a main process with a thread, and a forked child, that emit steadily; many small batches."""
+    settings = {"fsync_interval_sec": 0.05, "lanes": "memory", "batch_max_bytes": 16384}
+    return Plan(main=[0, 1], forked=[[2]], settings=settings)
+
+
+def rolling() -> Plan:
+    """Return producers that fill a segment every few milliseconds."""
+    return replace(small(), big_share=0.5, small_chars=4000)
+
+
+def on_disk(plan: Plan) -> Plan:
+    """Return the plan with disk lanes."""
+    return replace(plan, settings=plan.settings | {"lanes": "disk"})
+
+
+def family() -> Plan:
+    """Return a main process and three forked children, so that three processes can die at one place."""
+    return replace(small(), main=[0], forked=[[1], [2], [3]])
+
+
+@dataclass
+class Case:
+    """One fail point: the plan, who is armed, how often it kills, and what the test does meanwhile."""
+
+    name: str
+    skip: int = 0
+    times: int = 3
+    aim: str = "workers"
+    plan: Callable[[], Plan] = small
+    spec: str = ""
+    """Points that come first."""
+    before: Callable[[Ground], None] | None = None
+    """Done while nothing runs yet."""
+    during: Callable[[Ground], None] | None = None
+    """Done once, while it runs."""
+    poke: Callable[[Ground], None] | None = None
+    """Done again and again until the point has killed often enough."""
+    at_end: bool = False
+    """Reached only when the producers end."""
+    more: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def id(self) -> str:
+        """What the test is called."""
+        return f"{self.name}{self.label}"
+
+    def run(self, ground: Ground) -> Verdict:
+        """Let the point kill as often as it should, start once more, and judge."""
+        spec = ",".join(filter(None, [self.spec, f"{self.name}:{self.skip}:{self.times}"]))
+        plan = replace(self.plan(), failpoint=spec, aim=self.aim, **self.more)
+        if self.before is not None:
+            self.before(ground)
+        ground.start(plan)
+        if self.during is not None:
+            self.during(ground)
+        if self.at_end:
+            ground.until_stored(200)
+            ground.ledger.stop()
+        until(lambda: self._has_killed(ground), f"{spec} to kill; {ground.told()}", HANG_SEC)
+        ground.finish(settings={"fsync_interval_sec": 0.05})
+        return ground.check(unacknowledged_max=8 if self.aim == "producers" else 0)
+
+    def _has_killed(self, ground: Ground) -> bool:
+        if ground.kills(self.name) >= self.times:
+            return True
+        if self.poke is not None:
+            self.poke(ground)
+        return False
+
+
+# What a test does to the files around the writer
+
+
+def delete_day(ground: Ground) -> None:
+    """Remove the newest day file, once it has something in it."""
+    path = ground.day_file()
+    if path.stat().st_size > 2000:
+        path.unlink(missing_ok=True)
+
+
+def add_foreign_line(ground: Ground) -> None:
+    """Write into the newest day file, as a person does with `echo >>`."""
+    line = f"a stranger was here {ground.kills('writer.rotate.part')} {ground.lines()}"
+    if ground.day_file().stat().st_size > 2000:
+        ground.foreign.add(line.encode())
+        with ground.day_file().open("a") as file:
+            file.write(line + "\n")
+
+
+def spoil_page(ground: Ground) -> None:
+    """Ruin the control page between two writers: the next one has to ask the files."""
+    supervisor = ground.one("supervisor")
+    ground.until_stored(200)
+    os.kill(supervisor, signal.SIGSTOP)
+    ground.until_killed("writer.append.partial")
+    (ground.runtime_dir() / "control").write_bytes(b"")
+    os.kill(supervisor, signal.SIGCONT)
+
+
+def remove_runtime(ground: Ground) -> None:
+    """Remove the runtime directory under load."""
+    ground.until_stored(200)
+    shutil.rmtree(ground.runtime_dir(), ignore_errors=True)
+
+
+def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
+    """Return what lets a pipeline die and makes its lanes those of another instance over the same log directory."""
+
+    def leave(ground: Ground) -> None:
+        ground.start(plan)
+        ground.until_stored(200)
+        ground.kill("supervisor", signal.SIGSTOP)
+        ground.kill("writer")
+        ground.until_accepted(ground.begun() + 200)
+        while ground.kill(""):
+            pass
+        key = ground.runtime_dir()
+        key.rename(key.with_name("0123456789-abcdef"))
+        lanes = ground.log_dir / ".pipeline" / "lanes"
+        (lanes / key.name).rename(lanes / "0123456789-abcdef")
+
+    return leave
+
+
+_WRITER_STEPS = [
+    Case("writer.intent.before", skip=3),
+    Case("writer.intent.partial", skip=3),
+    Case("writer.intent.after", skip=3),
+    Case("writer.append.before", skip=3),
+    Case("writer.append.partial", skip=3),
+    Case("writer.append.after", skip=3),
+    Case("writer.commit.before", skip=3),
+    Case("writer.commit.after", skip=3),
+    Case("writer.position.stored", skip=7),
+    Case("writer.sync.before", skip=1),
+    Case("writer.sync.before_directory"),
+    Case("writer.sync.after", skip=1),
+    Case("writer.sync.published", skip=1),
+    Case("writer.checkpoint.before", plan=rolling),
+    Case("replace.checkpoint.json", plan=rolling),
+    Case("writer.checkpoint.after", plan=rolling),
+    Case("writer.release.before_unlink", plan=rolling),
+    Case("writer.release.before_unlink", plan=lambda: on_disk(rolling()), label="@disk"),
+    Case("writer.release.after_unlink", plan=rolling),
+    Case("writer.release.after_unlink", plan=lambda: on_disk(rolling()), label="@disk"),
+    Case("writer.page.created"),
+    Case("replace.writer.json", skip=1, times=2),
+    Case("writer.rotate.created", times=1),
+    Case("writer.rotate.part", poke=add_foreign_line, times=2),
+    Case("writer.rotate.seal", times=1, more={"age_sec": 3 * 86400}, at_end=True),
+    Case("writer.redeliver.before", poke=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}),
+    Case("writer.redeliver.after", poke=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}),
+]
+
+_RECOVERY = [
+    Case("writer.recover.before", spec="writer.append.partial:3"),
+    Case("writer.recover.resumed", spec="writer.append.partial:3"),
+    *(
+        Case(f"writer.recover.{step}", spec="writer.append.partial:9", during=spoil_page)
+        for step in ("files", "distrusted", "mend", "mended", "looked", "trust")
+    ),
+    *(
+        Case(f"writer.adopt.{step}", times=2, before=leave_dead_instance(plan), label=label)
+        for step in ("before_move", "moved", "after")
+        for plan, label in ((small(), ""), (on_disk(small()), "@disk"))
+    ),
+]
+
+_LANES = [
+    Case("writer.lane.before_announce", at_end=True),
+    Case("writer.lane.before_remove", at_end=True),
+    Case("writer.lane.directory_removed", at_end=True),
+    Case("writer.lane.directory_removed", at_end=True, plan=lambda: on_disk(small()), label="@disk"),
+    Case("writer.lane.removed", at_end=True),
+    Case("writer.stop.announced", at_end=True),
+    Case("writer.stop.synced", at_end=True),
+]
+
+_SUPERVISOR = [
+    Case("supervisor.locked", times=2),
+    Case("replace.supervisor.json", times=2),
+    Case("supervisor.writer_started"),
+    Case("supervisor.leave.before", times=1, at_end=True),
+    Case("supervisor.leave.before_remove", times=1, at_end=True),
+    Case("supervisor.leave.removed", times=1, at_end=True),
+]
+
+_EMIT = [
+    *(
+        Case(f"emit.append.{step}", skip=150, aim="producers", plan=family)
+        for step in ("partial", "body", "head")
+    ),
+    *(
+        Case(f"emit.disk.{step}", skip=150, aim="producers", plan=lambda: on_disk(family()))
+        for step in ("partial", "written")
+    ),
+    *(
+        Case(
+            f"emit.segment.{step}",
+            skip=2,
+            aim="producers",
+            plan=plan,
+            more={"big_share": 0.5, "small_chars": 4000},
+            label=label,
+        )
+        for step in ("drafted", "prepared", "created", "succeeded")
+        for plan, label in ((family, ""), (lambda: on_disk(family()), "@disk"))
+    ),
+    *(
+        Case(f"emit.lane.{step}", skip=1, aim="producers", plan=family)
+        for step in ("drafted", "described", "locked", "made")
+    ),
+    Case("emit.lane.closing", aim="producers", plan=family, at_end=True),
+    *(
+        Case(f"emit.rescue.{step}", aim="producers", times=2, during=remove_runtime, plan=family)
+        for step in ("before", "after")
+    ),
+]
+
+CASES = [*_WRITER_STEPS, *_RECOVERY, *_LANES, *_SUPERVISOR, *_EMIT]

@@ -1,0 +1,284 @@
+"""
+The ground of one crash: a log directory, a runtime root, the processes over them, and the judgement afterwards.
+
+Every process of a round carries the round's runtime root in its environment, which is how all of them are found, orphans
+included.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from support import oracle
+from support.ledger import Ledger
+from support.waiting import until
+
+from pipeline.verification import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+TESTS = Path(__file__).resolve().parents[1]
+HANG_SEC = 90.0
+"""Nothing takes that long; what does, hangs."""
+SUCCESSOR = 23
+"""The source that emits after the crash."""
+_ROLES = {
+    b"supervisor": "supervisor",
+    b"writer": "writer",
+    b"producers.py": "app",
+    b"spawn_main": "spawned",
+    b"resource_tracker": "tracker",
+}
+
+
+@dataclass
+class Plan:
+    """What the application of a round does."""
+
+    main: list[int] = field(default_factory=lambda: [0])
+    """Sources in threads of the main process."""
+    forked: list[list[int]] = field(default_factory=lambda: [[1]])
+    """Sources of each forked child."""
+    spawned: list[list[int]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    failpoint: str = ""
+    aim: str = "workers"
+    """Whose fail points are armed: producers, workers or all."""
+    seed: int = 1
+    burst: int = 20
+    pause_sec: float = 0.004
+    small_chars: int = 300
+    big_chars: int = 20_000
+    big_share: float = 0.01
+    records: int = 0
+    """How many records each source emits; 0: until it is told to stop."""
+    age_sec: int = 0
+    """How far in the past the producers' clocks are."""
+    closes: bool = True
+    close_timeout_sec: float = 60.0
+
+
+class Ground:
+    """One log directory with everything over it. A context manager: in the end nothing runs and nothing is left."""
+
+    def __init__(self, home: Path, *, root_parent: str = "/dev/shm") -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.log_dir = Path(os.path.realpath(home)) / "logs"
+        self.kill_log = home / "kills"
+        self.root = Path(tempfile.mkdtemp(prefix="pipeline-crash-", dir=root_parent))
+        self.ledger = Ledger.create()
+        self.foreign: set[bytes] = set()
+        self._errors = (home / "stderr").open("w+b")
+        self._apps: list[subprocess.Popen[bytes]] = []
+
+    # What runs
+
+    def start(self, plan: Plan, *, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start the application."""
+        given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PIPELINE_")}
+        env["PIPELINE_RUNTIME_ROOT"] = str(self.root)
+        env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
+        app = subprocess.Popen(
+            [*prefix, sys.executable, str(TESTS / "support" / "producers.py"), json.dumps(given)],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._errors,
+            stderr=self._errors,
+            cwd="/",
+        )
+        self._apps.append(app)
+        return app
+
+    def pids(self, role: str = "") -> list[int]:
+        """Return the living processes of this round, of one role or all; the main process is the first app."""
+        for app in self._apps:
+            app.poll()
+        return sorted(pid for pid, found in self._found().items() if role in ("", found))
+
+    def kill(self, role: str, number: int = signal.SIGKILL) -> list[int]:
+        """Send a signal to every process of a role ("" is all of them)."""
+        pids = self.pids(role)
+        for pid in pids:
+            _send(pid, number)
+        return pids
+
+    def kill_children(self) -> None:
+        """Kill the producers that are not the main process."""
+        mains = {app.pid for app in self._apps}
+        for pid in {*self.pids("app"), *self.pids("spawned")} - mains:
+            _send(pid, signal.SIGKILL)
+
+    def one(self, role: str) -> int:
+        """Return the process of a role, once there is one."""
+        return until(lambda: self.pids(role), f"a {role}; {self.told()}", HANG_SEC)[0]
+
+    # What happened
+
+    def kills(self, name: str) -> int:
+        """Return how often a fail point has killed."""
+        try:
+            return self.kill_log.read_text().split().count(name)
+        except FileNotFoundError:
+            return 0
+
+    def until_killed(self, name: str, times: int = 1) -> None:
+        """Wait until a fail point has killed so often."""
+        until(lambda: self.kills(name) >= times, f"{times} kills at {name}; {self.told()}", HANG_SEC)
+
+    def until_accepted(self, count: int) -> None:
+        """Wait until so many records of this round are accepted."""
+        until(lambda: self.begun() >= count, f"{count} records; {self.told()}", HANG_SEC)
+
+    def until_stored(self, count: int = 1) -> None:
+        """Wait until so many lines are in the files."""
+        until(lambda: self.lines() >= count, f"{count} stored lines; {self.told()}", HANG_SEC)
+
+    def begun(self) -> int:
+        """Return how many records were begun by all sources."""
+        return sum(row.begun for row in self.ledger.rows())
+
+    def lines(self) -> int:
+        """Return how many lines are in the files."""
+        if not self.log_dir.is_dir():
+            return 0
+        return sum(path.read_bytes().count(b"\n") for path in oracle.files_in(self.log_dir))
+
+    def runtime_dir(self) -> Path:
+        """Return the runtime directory, once it is there."""
+        found = until(lambda: sorted(self.root.glob("pipeline-*/*/home.json")), "a runtime directory", HANG_SEC)
+        return found[0].parent
+
+    def day_file(self) -> Path:
+        """Return the newest day file, once there is one."""
+        found = until(lambda: sorted(self.log_dir.glob("*.jsonl")), f"a day file; {self.told()}", HANG_SEC)
+        return max(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def told(self) -> str:
+        """Return what helps to understand a failure: processes, kills, the workers' log, the applications' stderr."""
+        parts = [f"processes {self._found()}"]
+        for path in (self.kill_log, self.log_dir / ".pipeline" / "workers.log", Path(self._errors.name)):
+            text = path.read_text(errors="replace")[-3000:] if path.exists() else ""
+            parts.append(f"--- {path.name}\n{text}")
+        return "\n".join(parts)
+
+    # How it ends
+
+    def finish(self, *, records: int = 25, settings: dict[str, Any] | None = None) -> None:
+        """Stop the producers, start the pipeline once more, and wait until it has drained everything and is gone."""
+        self.end_producers()
+        self.ledger.resume()
+        plan = Plan(main=[SUCCESSOR], forked=[], records=records, settings=settings or {}, pause_sec=0.0)
+        successor = self.start(plan)
+        code = successor.wait(HANG_SEC)
+        assert code == 0, f"the application after the crash ended with {code}; {self.told()}"
+        self.until_alone()
+
+    def end_producers(self) -> None:
+        """Stop the sources, and wait until all processes with sources are gone."""
+        self.ledger.stop()
+        until(
+            lambda: not [*self.pids("app"), *self.pids("spawned")],
+            f"the end of the producers; {self.told()}",
+            HANG_SEC,
+        )
+
+    def until_alone(self) -> None:
+        """Wait until no process of this round is left."""
+        until(lambda: not self.pids(), f"the end of all processes; {self.told()}", HANG_SEC)
+
+    def judge(self) -> oracle.Verdict:
+        """Compare files and ledger, and look for what was left behind."""
+        verdict = oracle.judge(self.log_dir, self.ledger.rows(), self.foreign)
+        if not self.foreign and not [p for p in oracle.files_in(self.log_dir) if p.suffix != ".jsonl"]:
+            report = verify(self.log_dir)
+            if not report.ok:
+                verdict.blame("verify found", [finding.sentence for finding in report.findings])
+            if report.open:
+                verdict.blame("verify cannot prove the end of", report.open)
+        verdict.faults += self._leftovers()
+        return verdict
+
+    def check(self, *, unacknowledged_max: int = 0) -> oracle.Verdict:
+        """Judge, and fail with everything that is known."""
+        verdict = self.judge()
+        assert not verdict.faults, "\n".join([*verdict.faults, self.told()])
+        assert verdict.accepted > 0, f"nothing was accepted; {self.told()}"
+        assert verdict.unacknowledged <= unacknowledged_max, f"{verdict}; {self.told()}"
+        return verdict
+
+    def close(self) -> None:
+        """End whatever still runs, and take everything away."""
+        while self.pids():
+            for pid in self.pids():
+                _send(pid, signal.SIGKILL)
+        for app in self._apps:
+            app.wait(HANG_SEC)
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._errors.close()
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _found(self) -> dict[int, str]:
+        mark = b"PIPELINE_RUNTIME_ROOT=" + os.fsencode(self.root)
+        found = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                    found[int(name)] = _role_of(Path(f"/proc/{name}/cmdline").read_bytes())
+            except OSError:
+                continue
+        return found
+
+    def _leftovers(self) -> list[str]:
+        """Return what a finished pipeline leaves behind and should not."""
+        left = [str(path) for path in self.root.rglob("*")]
+        belongings = self.log_dir / ".pipeline"
+        left += [str(path) for path in belongings.rglob("*.seg")]
+        left += [str(path) for path in (belongings / "lanes").glob("*/*")]
+        left += [str(path) for path in belongings.rglob(".*") if path.is_file()]
+        left += [f"a lock on {path}" for path in belongings.glob("*.lock") if _is_locked(path)]
+        return [f"left behind: {left}"] if left else []
+
+
+def _role_of(command: bytes) -> str:
+    words = command.replace(b"/", b" ").replace(b"(", b" ").replace(b"\0", b" ").split()
+    if b"workers" not in words and (b"supervisor" in words or b"writer" in words):
+        return "other"
+    return next((role for word, role in _ROLES.items() if word in words), "other")
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,132 @@
+"""
+What producers were told, in memory that outlives their `kill -9`: an anonymous shared mapping that the test holds.
+
+Each source (one thread of one process) has a row. It notes there that it is about to emit its nth record, and then which
+number `emit()` returned, with one store each. A row is written by one thread and read by the test.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Self
+
+SOURCES_MAX = 24
+RECORDS_MAX = 1 << 17
+_ROW_WORDS = RECORDS_MAX + 8
+_STOP, _FIRST_ROW = 0, 8
+_PID, _BEGUN, _IS_DONE, _ANSWERS = 0, 1, 2, 8
+_REFUSED = 1
+_BYTES = 8 * (_FIRST_ROW + SOURCES_MAX * _ROW_WORDS)
+
+
+class Row:
+    """What one source was told. Answers are kept as number + 1; 0 is no answer yet, and 1 a refusal."""
+
+    def __init__(self, words: memoryview, source: int) -> None:
+        self.source = source
+        self._words = words
+        self._base = _FIRST_ROW + source * _ROW_WORDS
+
+    def claim(self) -> None:
+        """Say which process this source runs in."""
+        self._words[self._base + _PID] = os.getpid()
+
+    def begin(self) -> int:
+        """Return the sequence number of the next record, 1, 2, 3 …"""
+        sequence = self.begun + 1
+        self._words[self._base + _BEGUN] = sequence
+        return sequence
+
+    def acknowledge(self, sequence: int, number: int) -> None:
+        """Note what emit() returned."""
+        self._words[self._base + _ANSWERS + sequence - 1] = number + 1
+
+    def finish(self) -> None:
+        """Say that this source ended by itself: none of its records is without an answer."""
+        self._words[self._base + _IS_DONE] = 1
+
+    @property
+    def pid(self) -> int:
+        """The process, 0 before it came to emit."""
+        return self._words[self._base + _PID]
+
+    @property
+    def begun(self) -> int:
+        """How many records were begun."""
+        return self._words[self._base + _BEGUN]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another record fits."""
+        return self.begun < RECORDS_MAX
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the source ended by itself."""
+        return bool(self._words[self._base + _IS_DONE])
+
+    def accepted(self) -> dict[int, int]:
+        """Return the action_number of each accepted record by its sequence number."""
+        start = self._base + _ANSWERS
+        answers = self._words[start : start + self.begun].tolist()
+        return {index + 1: answer - 1 for index, answer in enumerate(answers) if answer > _REFUSED}
+
+    def refused(self) -> set[int]:
+        """Return the sequence numbers of the records that were not accepted."""
+        start = self._base + _ANSWERS
+        answers = self._words[start : start + self.begun].tolist()
+        return {index + 1 for index, answer in enumerate(answers) if answer == _REFUSED}
+
+
+class Ledger:
+    """All rows. Made by the test with `create`; opened by producers through the path it gives them."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._map = mmap.mmap(fd, _BYTES)
+        self._words = memoryview(self._map).cast("Q")
+
+    @classmethod
+    def create(cls) -> Self:
+        """Make an empty ledger that belongs to no file system."""
+        fd = os.memfd_create("ledger")
+        os.ftruncate(fd, _BYTES)
+        return cls(fd)
+
+    @classmethod
+    def open(cls, path: str) -> Self:
+        """Map the ledger of another process."""
+        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    @property
+    def path(self) -> str:
+        """Where other processes find it while this one lives."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
+    def row(self, source: int) -> Row:
+        """Return the row of a source."""
+        return Row(self._words, source)
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the sources that have begun a record."""
+        return [row for row in map(self.row, range(SOURCES_MAX)) if row.begun]
+
+    def stop(self) -> None:
+        """Ask all sources to end."""
+        self._words[_STOP] = 1
+
+    def resume(self) -> None:
+        """Let sources that are started from now on emit again."""
+        self._words[_STOP] = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the sources are to end."""
+        return bool(self._words[_STOP])
+
+    def close(self) -> None:
+        """Unmap."""
+        self._words.release()
+        self._map.close()
+        os.close(self._fd)
