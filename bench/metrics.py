@@ -28,14 +28,17 @@ class Metric:
 
 _ROLES = tuple(Metric(f"{role}_percent", role, 2) for role in ("app", "writer", "supervisor"))
 
+_CALL = (
+    Metric("p50_us", "p50 µs", 2, ratio=True, stable=True),
+    Metric("p99_us", "p99 µs", ratio=True),
+    Metric("p999_us", "p99.9 µs"),
+    Metric("max_us", "max µs", 0),
+    Metric("calls", "calls", 0),
+)
+
 METRICS: dict[str, tuple[Metric, ...]] = {
-    "emit": (
-        Metric("p50_us", "p50 µs", 2, ratio=True, stable=True),
-        Metric("p99_us", "p99 µs", ratio=True),
-        Metric("p999_us", "p99.9 µs"),
-        Metric("max_us", "max µs", 0),
-        Metric("calls", "calls", 0),
-    ),
+    "emit": _CALL,
+    "sparse": _CALL,
     "throughput": (
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
         Metric("cpu_all_us", "CPU µs/record", 2, ratio=True, stable=True),
@@ -83,9 +86,12 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "web": (
         Metric("off_p50_us", "p50 µs without", 0),
         Metric("on_p50_us", "with", 0),
-        Metric("p50_ratio", "ratio", 3, stable=True),
+        Metric("p50_ratio", "ratio", 3),
         Metric("off_p99_us", "p99 µs without", 0),
         Metric("on_p99_us", "with", 0),
         Metric("p99_ratio", "ratio", 3),
+        Metric("off_cpu_us", "CPU µs without", 0),
+        Metric("on_cpu_us", "with", 0),
+        Metric("cpu_ratio", "ratio", 3, stable=True),
     ),
 }

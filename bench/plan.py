@@ -37,7 +37,10 @@ class Step:
 
 def full() -> Iterator[Step]:
     """Everything of design section 5 that this library has so far; about twenty minutes."""
-    yield from _speed(calls=200_000, seconds=6.0, count=DEFAULT_COUNT, repeats=3)
+    timed = {"calls": 200_000, "seconds": 5.0}
+    yield from _calls(timed, EVERYBODY, repeats=3)
+    yield Step("sparse", "sparse", _SPARSE, (*EVERYBODY, "nothing"), {"calls": 3_000})
+    yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, counts=True, repeats=3)
     yield Step("killed", "killed", _KILLED, EVERYBODY, {"count": 10_000, "quiet": 2.5}, repeats=3)
     some = (*LANES, "mp-queue", "queue-process", "loguru-enqueue", "structlog", "picologging")
     for number in (1, 2, 4, 8, 16, 32, 64):
@@ -49,32 +52,30 @@ def full() -> Iterator[Step]:
     yield Step("steady", "steady", _STEADY, steady, {"seconds": 10.0})
     yield Step("memory", "memory", _MEMORY, LANES, {"count": 1_000_000})
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 11})
-    yield Step("web", "web", _WEB, (*LANES, "structlog"), {"rounds": 20, "seconds": 1.0})
+    yield Step("web", "web", _WEB, (*LANES, "structlog"), {"rounds": 40, "seconds": 0.5})
 
 
 def quick() -> Iterator[Step]:
     """Keep the shape but take under a minute: fewer calls, fewer peers, one repeat; for a first look only."""
-    yield from _speed(calls=30_000, seconds=0.4, count=30_000, repeats=1)
+    few = (*LANES, "mp-queue", "structlog")
+    yield from _calls({"calls": 20_000, "seconds": 0.3}, few)
+    yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, {"count": 30_000}, counts=True)
     yield Step("killed", "killed", _KILLED, ("ours", "mp-queue"), {"count": 10_000, "quiet": 0.8})
-    for number in (1, 4, 16):
-        yield _producers(number, ("ours", "mp-queue"), 60_000)
-    yield Step("stopped", "stopped", _STOPPED, ("ours",), {"seconds": 2.0})
+    for number in (1, 8):
+        yield _producers(number, ("ours", "mp-queue"), 40_000)
+    yield Step("stopped", "stopped", _STOPPED, ("ours",), {"seconds": 1.0})
     yield Step("recovery", "recovery", _RECOVERY, ("ours",), {"rounds": 1, "pause": 0.5})
     yield Step("idle", "idle", _IDLE, ("ours",), {"seconds": 2.0})
     yield Step("steady", "steady", _STEADY, ("ours",), {"seconds": 2.0})
     yield Step("memory", "memory", _MEMORY, ("ours",), {"count": 100_000})
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 3})
-    yield Step("web", "web", _WEB, ("ours",), {"rounds": 2, "seconds": 0.7})
+    yield Step("web", "web", _WEB, ("ours",), {"rounds": 3, "seconds": 0.3})
 
 
-def _speed(*, calls: int, seconds: float, count: int, repeats: int) -> Iterator[Step]:
-    timed = {"calls": calls, "seconds": seconds}
-    yield Step("emit", "emit", _EMIT, EVERYBODY, timed, repeats=repeats)
-    yield Step("emit-busy", "emit", _BUSY, EVERYBODY, timed | {"beside": "thread"}, repeats=repeats)
-    yield Step("emit-fsync", "emit", _FSYNC, EVERYBODY, timed | {"beside": "fsync"}, repeats=repeats)
-    yield Step(
-        "throughput", "throughput", _THROUGHPUT, EVERYBODY, {"count": count}, counts=True, repeats=repeats
-    )
+def _calls(timed: dict[str, Any], subjects: Sequence[str], repeats: int = 1) -> Iterator[Step]:
+    yield Step("emit", "emit", _EMIT, subjects, timed, repeats=repeats)
+    yield Step("emit-busy", "emit", _BUSY, subjects, timed | {"beside": "thread"}, repeats=repeats)
+    yield Step("emit-fsync", "emit", _FSYNC, subjects, timed | {"beside": "fsync"}, repeats=repeats)
 
 
 def _producers(number: int, subjects: Sequence[str], count: int) -> Step:
@@ -85,6 +86,7 @@ def _producers(number: int, subjects: Sequence[str], count: int) -> Step:
 _EMIT = "emit(): one call, nothing beside it"
 _BUSY = "emit(): one call, beside a thread that computes"
 _FSYNC = "emit(): one call, beside a process that writes and syncs on the same disk"
+_SPARSE = "emit(): single calls between other work and a sleep; `nothing` is what an empty call takes there"
 _THROUGHPUT = "end to end: from the first call until the file holds every record; CPU of all processes"
 _KILLED = "10,000 calls, then kill -9 of the app: records that never reach the file"
 _STOPPED = "the writer stopped by SIGSTOP while 2,000 records/s come in"

@@ -42,6 +42,21 @@ def emit(
     return result
 
 
+def sparse(subject: Peer, directory: Path, *, calls: int) -> dict[str, float]:
+    """Percentiles of single calls between other work and a short sleep: caches cold, as in most applications."""
+    subject.setup(directory)
+    emit_many(subject.call, WARM_UP)
+    samples = array("q")
+    for index in range(calls):
+        str([index * 1.5] * 3_000)
+        time.sleep(0.0005)
+        emit_timed(subject.call, 1, samples, index)
+    result = percentiles(samples)
+    subject.finish()
+    subject.close()
+    return result
+
+
 def percentiles(samples: "array[int]") -> dict[str, float]:
     """Microseconds at p50, p99, p99.9 and the worst, and how many calls that rests on."""
     overhead = clock_overhead_ns()

@@ -7,12 +7,22 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.peer import Peer
+from bench.procs import cpu_seconds
 
 CONNECTIONS = 6
 RATE_PER_CONNECTION = 100
 _REQUEST = b"GET /page HTTP/1.1\r\nHost: bench\r\n\r\n"
+
+
+class Turn(NamedTuple):
+    """What one turn of load saw: response times in microseconds, and the server's CPU time per request."""
+
+    p50: float
+    p99: float
+    cpu: float
 
 
 def latency(subject: Peer, directory: Path, *, rounds: int, seconds: float) -> dict[str, float]:
@@ -22,25 +32,26 @@ def latency(subject: Peer, directory: Path, *, rounds: int, seconds: float) -> d
     second of the machine meets both.
     """
     with ExitStack() as stack:
-        ports = [_start(stack, kind, directory) for kind in ("nothing", subject.name)]
-        for port in ports:
-            _turn(port, 0.5)
+        servers = [_start(stack, kind, directory) for kind in ("nothing", subject.name)]
+        for server in servers:
+            _turn(*server, 0.5)
         pairs = []
         for index in range(rounds):
             order = (0, 1) if index % 2 == 0 else (1, 0)
-            turns = {which: _turn(ports[which], seconds) for which in order}
+            turns = {which: _turn(*servers[which], seconds) for which in order}
             pairs.append((turns[0], turns[1]))
     return {
-        "off_p50_us": statistics.median(off[0] for off, _ in pairs),
-        "on_p50_us": statistics.median(on[0] for _, on in pairs),
-        "off_p99_us": statistics.median(off[1] for off, _ in pairs),
-        "on_p99_us": statistics.median(on[1] for _, on in pairs),
-        "p50_ratio": statistics.median(on[0] / off[0] for off, on in pairs),
-        "p99_ratio": statistics.median(on[1] / off[1] for off, on in pairs),
+        f"{side}_{field}_us": statistics.median(getattr(pair[place], field) for pair in pairs)
+        for place, side in enumerate(("off", "on"))
+        for field in Turn._fields
+    } | {
+        f"{field}_ratio": statistics.median(getattr(on, field) / getattr(off, field) for off, on in pairs)
+        for field in Turn._fields
     }
 
 
-def _start(stack: ExitStack, subject: str, directory: Path) -> int:
+def _start(stack: ExitStack, subject: str, directory: Path) -> tuple[int, int]:
+    """Start a server; its pid and port."""
     home = directory / subject
     home.mkdir()
     command = [sys.executable, "-m", "bench.measures.web_server", subject, str(home)]
@@ -48,13 +59,14 @@ def _start(stack: ExitStack, subject: str, directory: Path) -> int:
     server = stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
     if server.stdout is None:
         raise RuntimeError("the server has no stdout")
-    return int(server.stdout.readline())
+    return server.pid, int(server.stdout.readline())
 
 
-def _turn(port: int, seconds: float) -> tuple[float, float]:
-    """One turn of load; p50 and p99 in microseconds."""
+def _turn(server: int, port: int, seconds: float) -> Turn:
+    before = cpu_seconds(server)
     times = sorted(asyncio.run(_load(port, seconds)))
-    return times[len(times) // 2] * 1e6, times[int(len(times) * 0.99)] * 1e6
+    spent = cpu_seconds(server) - before
+    return Turn(times[len(times) // 2] * 1e6, times[int(len(times) * 0.99)] * 1e6, spent / len(times) * 1e6)
 
 
 async def _load(port: int, seconds: float) -> list[float]:

@@ -34,7 +34,8 @@ class DayFile:
         found = os.fstat(self.fd)
         self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
         self.synced_size = found.st_size
-        self.needs_directory_sync = self.is_new
+        # Whoever created it may have died before it synced the name.
+        self.needs_directory_sync = True
 
     @property
     def name(self) -> str:

@@ -1,9 +1,9 @@
 """
-Each way of ending an application, on a terminal: it ends as it would without us, and its records are in the files.
+Each way of ending an application, on a terminal: it ends as without us, and its records are in the files.
 
 Every way is tried with the application's own signal handler installed before and after `start_pipeline()` and
-with none, and with `start_pipeline()` called from the main thread and from another one. What is right is what the
-same script does without a pipeline.
+with none, and with `start_pipeline()` called from the main thread and from another one. What is right is what
+the same script does without a pipeline.
 """
 
 import itertools

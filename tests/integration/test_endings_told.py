@@ -33,7 +33,7 @@ SURVIVOR = """
 
 @pytest.mark.smoke
 def test_sigterm_drains_what_was_emitted_and_is_named_as_the_end(site: Site) -> None:
-    """The smallest whole run: start, emit, SIGTERM; the records and the end are in the files, and nobody is left."""
+    """The smallest whole run: start, emit, SIGTERM; records and end are in the files, and nobody is left."""
     app = site.app("""
         import time
         from stage import emit, say, start
@@ -56,7 +56,7 @@ def test_sigterm_drains_what_was_emitted_and_is_named_as_the_end(site: Site) -> 
 
 
 def test_a_signal_that_the_app_survived_is_not_told_as_its_end(site: Site) -> None:
-    """An app whose handler only takes note of SIGTERM goes on, and later ends for another reason: that one is told."""
+    """An app whose handler only notes SIGTERM goes on, and later ends for another reason: that one is told."""
     app = site.app(SURVIVOR)
     app.expect("ready")
     app.kill(signal.SIGTERM)
@@ -87,7 +87,7 @@ def test_an_app_killed_long_after_a_signal_it_survived_is_told_as_died(site: Sit
 
 
 def test_a_handler_that_calls_ours_before_and_after_a_second_start_ends_the_app(site: Site) -> None:
-    """Handlers may be chained in any order: a second start_pipeline() must not make ours and theirs call each other."""
+    """Handlers may be chained: a second start_pipeline() must not make ours and theirs call each other."""
     app = site.app("""
         import os, signal, time
         import pipeline
@@ -132,11 +132,13 @@ def test_an_ignored_signal_stays_ignored(site: Site) -> None:
     assert "signal" not in end
 
 
-def test_records_of_atexit_del_and_module_teardown_are_kept(site: Site) -> None:
+@pytest.mark.parametrize("first", ["while it runs", "at teardown"])
+def test_records_of_atexit_del_and_module_teardown_are_kept(first: str, site: Site) -> None:
     """emit() works until the interpreter is gone, and the number told with the end counts all of it."""
     (site.scripts / "library.py").write_text("kept = []\n")
-    site.run("""
-        import atexit
+    site.run(
+        """
+        import atexit, sys
         import library
         from stage import emit, start
 
@@ -147,17 +149,21 @@ def test_records_of_atexit_del_and_module_teardown_are_kept(site: Site) -> None:
                 self.emit("work", tag=self.tag)
 
         pl = start()
-        atexit.register(emit, "atexit")
-        emit("running")
+        if sys.argv[1] == "while it runs":
+            atexit.register(emit, "atexit")
+            emit("running")
         library.kept.append(Last("in a library module", pl.emit))
         in_main = Last("in the main module", pl.emit)
         cycle = Last("in a cycle", pl.emit)
         cycle.itself = cycle
-    """)
+    """,
+        first,
+    )
     site.until_ended()
     ends = site.check_ends(site.check(unacknowledged=3))
     tags = {record["tag"] for record in site.of_type("work")}
-    assert tags == {"running", "atexit", "in a library module", "in the main module", "in a cycle"}
+    earlier = {"running", "atexit"} if first == "while it runs" else set()
+    assert tags == earlier | {"in a library module", "in the main module", "in a cycle"}
     assert [end["action_type"] for end in ends.values()] == ["producer_closed"]
 
 
@@ -183,7 +189,7 @@ def test_an_exit_of_a_thread_and_an_exception_in_one_are_no_end(site: Site) -> N
 
 
 def test_everybody_killed_at_once_is_delivered_by_the_next_start(site: Site) -> None:
-    """App, supervisor and writer get SIGKILL; the next application over the directory delivers what lay in the queue."""
+    """App, supervisor and writer get SIGKILL; the next app over the directory delivers what was queued."""
     app = site.app("""
         from stage import emit, hear, say, start
         start()

@@ -89,7 +89,7 @@ class App:
         os.kill(self.pid, number)
 
     def wait(self, timeout_sec: float = HANG_SEC) -> int:
-        """Wait for its end and return its status as Popen tells it, negative for a signal; its output is read."""
+        """Read its output to the end and return its status as Popen tells it, negative for a signal."""
         deadline = time.monotonic() + timeout_sec
         while self._line(deadline) is not None:
             pass
@@ -291,8 +291,8 @@ class Site:
         """
         Return the records, after comparing them with the ledger.
 
-        Each accepted one is there once and under its number; each producer's numbers run 1, 2, 3 … in order; and at most
-        `unacknowledged` are there whose application was killed before it could write its ledger.
+        Each accepted one is there once and under its number; each producer's numbers run 1, 2, 3 … in order; and
+        at most `unacknowledged` are there whose application was killed before it could write its ledger.
         """
         records = self.records()
         stored = Counter((record["tag"], record["action_number"]) for record in records if "tag" in record)
@@ -313,7 +313,7 @@ class Site:
         return {record["subject"]: record for record in told}
 
     def check_ends(self, records: list[dict[str, Any]], *, live: int = 0) -> dict[str, dict[str, Any]]:
-        """Return the ends, after comparing them with the records; of `live` producers none may be told yet."""
+        """Return the ends, compared with the records; of `live` producers none may be told yet."""
         ends = self.ends()
         emitted = {p: n for p, n in numbers_of(records).items() if any_tagged(records, p)}
         assert set(ends) <= set(emitted)

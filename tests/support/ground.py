@@ -159,7 +159,9 @@ class Ground:
 
     def runtime_dir(self) -> Path:
         """Return the runtime directory, once it is there."""
-        found = until(lambda: sorted(self.root.glob("pipeline-*/*/home.json")), "a runtime directory", HANG_SEC)
+        found = until(
+            lambda: sorted(self.root.glob("pipeline-*/*/home.json")), "a runtime directory", HANG_SEC
+        )
         return found[0].parent
 
     def day_file(self) -> Path:

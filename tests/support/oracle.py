@@ -140,7 +140,9 @@ def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> N
     verdict.stored += len(stored)
     verdict.refused += len(refused)
     if len(found) != len(stored):
-        verdict.blame(f"{who} has records twice", sorted(r["seq"] for r in stored if r is not found[r["seq"]]))
+        verdict.blame(
+            f"{who} has records twice", sorted(r["seq"] for r in stored if r is not found[r["seq"]])
+        )
     lost = sorted(set(accepted) - set(found))
     if lost:
         verdict.blame(f"{who}: accepted and lost", [(seq, accepted[seq]) for seq in lost])

@@ -1,8 +1,8 @@
 """
 What the small applications of the tests import: emit with a ledger, and words to and from the test.
 
-The ledger holds a line for each accepted record, written after `emit()` returned its number. Run with SITE_PLAIN set, the
-application does the same without a pipeline: how it ends then is how it has to end with one.
+The ledger holds a line for each accepted record, written after `emit()` returned its number. Run with SITE_PLAIN
+set, the application does the same without a pipeline: how it ends then is how it has to end with one.
 """
 
 import os
@@ -42,7 +42,7 @@ def emit(tag, through=None, **fields):
 
 
 def note(tag, number):
-    """Write one line of the ledger; opened each time, as some of these applications close every descriptor."""
+    """Write one line of the ledger; opened each time, as some applications close every descriptor."""
     fd = os.open(_LEDGER, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(fd, f"{tag} {number}\n".encode())
