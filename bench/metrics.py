@@ -42,8 +42,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "throughput": (
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
         Metric("cpu_all_us", "CPU µs/record", 2, ratio=True, stable=True),
-        Metric("cpu_app_us", "app µs", 2),
-        Metric("cpu_writer_us", "writer µs", 2),
+        Metric("cpu_app_us", "of it app", 2),
+        Metric("cpu_writer_us", "writer", 2),
         Metric("drain_s", "drain s", 2),
         Metric("missing", "missing", 0, is_loss=True),
     ),

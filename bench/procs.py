@@ -40,9 +40,14 @@ def cpu_by_role(workers: Mapping[str, int]) -> dict[str, float]:
 
 
 def spent_since(before: Mapping[str, float], workers: Mapping[str, int]) -> dict[str, float]:
-    """Return what each role used since `cpu_by_role` said ``before``, and the sum as ``all``."""
+    """Return what each role used since `cpu_by_role` said ``before``, and the sum as ``all``.
+
+    A worker that has been reaped since is in the app's number, as its child.
+    """
     now = cpu_by_role(workers)
     spent = {role: now[role] - before[role] for role in before}
+    for role in [role for role, pid in workers.items() if not alive(pid)]:
+        spent["app"] += spent.pop(role)
     return spent | {"all": sum(spent.values())}
 
 

@@ -43,7 +43,7 @@ def emit(
 
 
 def sparse(subject: Peer, directory: Path, *, calls: int) -> dict[str, float]:
-    """Percentiles of single calls between other work and a short sleep: caches cold, as in most applications."""
+    """Percentiles of single calls between other work and a short sleep: caches are cold, as in most apps."""
     subject.setup(directory)
     emit_many(subject.call, WARM_UP)
     samples = array("q")
