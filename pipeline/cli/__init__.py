@@ -1,0 +1,171 @@
+"""
+The command `pipeline`.
+
+A subcommand is a module of its name with a `command` in it, and is imported when it is called, so that
+`pipeline --help` and a shell loop of small commands pay for what they use.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from pipeline.cli.exit_codes import Exit
+from pipeline.errors import NotRunningError, PipelineError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "Show what it is: producers, kill -9, recovery, proof.",
+    "record": "Record standard input: JSON lines as records, other lines as text.",
+    "run": "Run the pipeline as a service in the foreground.",
+    "status": "Tell how the pipeline is.",
+    "flush": "Wait until all that was emitted is on the disk.",
+    "verify": "Prove that nothing is missing, twice, or out of order.",
+    "reload": "Let the workers take the settings anew.",
+    "stop": "Stop the pipeline; producers go on and their records wait.",
+}
+"""The subcommands in the order of the help, each with its line there."""
+
+EPILOG: Final = """\b
+Examples:
+  $ pipeline demo                              see it survive kill -9, in under 20 s
+  $ journalctl -o json | pipeline record       record what another program prints
+  $ pipeline status --dir /var/log/app         how is the one of that application?
+  $ pipeline verify && echo nothing is lost    prove it
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a subcommand, None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"pipeline.cli.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; for one that does not exist, say which one was probably meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise _UnknownCommand(args[0], close[0] if close else "--help", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list from the table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+class _UnknownCommand(click.UsageError):
+    def __init__(self, name: str, attempt: str, ctx: click.Context) -> None:
+        super().__init__(f"there is no command '{name}'", ctx)
+        self.attempt = attempt
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+    if value and not ctx.resilient_parsing:
+        from pipeline.launch import VERSION
+
+        click.echo(f"pipeline {VERSION}")
+        ctx.exit()
+
+
+@click.group(
+    name="pipeline",
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def group() -> None:
+    """
+    Keep a flight recorder for Python applications.
+
+    Any number of processes emit records; a supervised writer puts them into daily JSONL files, each once and
+    in order, through a kill -9 of any of them. What the commands exit with: docs/reference/exit-codes.md.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(guarded(lambda: group.main(arguments, prog_name="pipeline", standalone_mode=False)))
+
+
+def guarded(action: Callable[[], Any]) -> int:
+    """Run a command and return what to exit with; every error that has a reason is one clear line."""
+    try:
+        code = action()
+        sys.stdout.flush()
+    except click.UsageError as error:
+        _complain(f"{error.format_message()}\nTry: {_attempt(error)}")
+        return Exit.USAGE
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        return Exit.INTERRUPTED
+    except PipelineError as error:
+        _complain(str(error))
+        return _code_of(error)
+    except (BrokenPipeError, SystemExit):  # SystemExit is what click makes of a closed pipe
+        _forget_stdout()
+        return Exit.PIPE_CLOSED
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        _complain(f"{error.strerror or error}{place}")
+        return Exit.NOT_POSSIBLE
+    except Exception:  # noqa: BLE001 - the last line of the program: it says everything it knows
+        import traceback
+
+        traceback.print_exc()
+        return Exit.DEFECT
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _attempt(error: click.UsageError) -> str:
+    if isinstance(error, _UnknownCommand):
+        return f"pipeline {error.attempt}"
+    path = error.ctx.command_path if error.ctx else "pipeline"
+    return f"{path} --help"
+
+
+def _code_of(error: PipelineError) -> int:
+    if isinstance(error, SettingsError):
+        return Exit.USAGE
+    return Exit.NOT_RUNNING if isinstance(error, NotRunningError) else Exit.NOT_POSSIBLE
+
+
+def _complain(message: str) -> None:
+    try:
+        click.echo(f"Error: {message}", err=True)
+    except OSError:
+        return  # nobody reads stderr; the exit code says it
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from flushing into the closed pipe once more, with a complaint, when it ends."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,155 @@
+"""The demonstration in words, for somebody who has never heard of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from pipeline.cli.demonstration import tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.cli.demonstration.tally import Row
+    from pipeline.verification import Report
+
+_COLUMNS: Final = ("producer", "how it ended", "accepted", "stored", "lost", "twice")
+_ENDS: Final = {
+    "producer_closed": "by itself",
+    "producer_died": "killed, and the stream says so",
+    "open": "unknown",
+}
+
+
+def opening(log_dir: Path) -> Iterator[str]:
+    """Yield the lines before the first act."""
+    yield _title("What happens to records when processes are killed")
+    yield f"Everything is in {log_dir}"
+
+
+def act(name: str, facts: dict[str, Any]) -> Iterator[str]:
+    """Yield what an act was, once it is over."""
+    yield ""
+    yield from _ACTS[name](facts)
+
+
+def _scan(facts: dict[str, Any]) -> Iterator[str]:
+    yield _title(f"{facts['processes']} processes read every file of Python's standard library")
+    yield f"{facts['files']:,} files in {facts['root']}. Each becomes a record with its size, date, lines and"
+    yield "first line. The processes only call emit(); a writer process, which the library has started,"
+    yield "brings the records into the day's file."
+
+
+def _writer_killed(facts: dict[str, Any]) -> Iterator[str]:
+    yield _title(f"kill -9 of the writer, pid {facts['pids'][0]}, after {facts['after']:,} records")
+    yield "The scanners went on: their records wait in memory that outlives every process. A new writer found"
+    yield f"the exact byte to go on from. Writing again after {_bold_seconds(facts['recovery_sec'])}."
+
+
+def _scanner_killed(facts: dict[str, Any]) -> Iterator[str]:
+    done = f"after {facts['after']:,} of {facts['of']:,} files"
+    yield _title(f"kill -9 of {facts['target']}, pid {facts['pids'][0]}, {done}")
+    yield "It could not say goodbye. What it had emitted is kept all the same; what it had not read yet was"
+    yield "never promised. See below."
+
+
+def _web(facts: dict[str, Any]) -> Iterator[str]:
+    load, kill = facts["load"], facts["kill"]
+    yield _title("A web server under load, and kill -9 of supervisor and writer at once")
+    yield "One record a request. With both gone nobody was left but the server itself: its emit() found that"
+    recovery = kill.recovery_sec if kill else None
+    yield f"out and started them again. Writing again after {_bold_seconds(recovery)}."
+    half, most, slowest = (load.quantile_ms(share) for share in (0.5, 0.99, 1))
+    yield f"{load.answered + load.unrecorded:,} requests were answered, half of them within {half:.2f} ms,"
+    yield f"99 % within {most:.2f} ms, the slowest in {slowest:.1f} ms."
+
+
+def _end(facts: dict[str, Any]) -> Iterator[str]:
+    yield _title("Everybody ends")
+    yield "Nobody needed it any more, so the pipeline's own processes ended by themselves within"
+    yield f"{facts['seconds']:.1f} s. No daemon is left, nothing in memory."
+
+
+_ACTS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
+    "scan": _scan,
+    "writer_killed": _writer_killed,
+    "scanner_killed": _scanner_killed,
+    "web": _web,
+    "end": _end,
+}
+
+
+def is_right(rows: Sequence[Row], report: Report) -> bool:
+    """Whether everything accepted is stored, once and in order, and `verify` has proven it to every end."""
+    return report.ok and not report.open and all(row.is_right for row in rows)
+
+
+def closing(
+    log_dir: Path, rows: Sequence[Row], report: Report, seconds: float, *, is_kept: bool
+) -> Iterator[str]:
+    """Yield the table of what survived, the verdict, and what to try next."""
+    yield ""
+    yield _title("What survived")
+    yield from _table(rows)
+    yield ""
+    yield from (f"{row.name}: {_note(row)}" for row in rows if row.stored != row.accepted or not row.is_right)
+    yield _verdict(rows, report)
+    yield f"All of this took {seconds:.1f} s."
+    if is_kept:
+        yield ""
+        yield from _next_steps(log_dir)
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    cells = [_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
+    for number, line in enumerate(cells):
+        aligned = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)  # noqa: PLR2004 - two columns of words
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        text = "   ".join(aligned)
+        yield click.style(text, dim=True) if number == 0 else text
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    end = _ENDS.get(row.end, row.end)
+    return (row.name, end, f"{row.accepted:,}", f"{row.stored:,}", f"{row.lost:,}", f"{row.twice:,}")
+
+
+def _note(row: Row) -> str:
+    if row.is_right:
+        return "it was killed between emit() and its own count of it, so one more is stored than it knew of."
+    return click.style("the stored records are not the accepted ones", fg="red")
+
+
+def _verdict(rows: Sequence[Row], report: Report) -> str:
+    if is_right(rows, report):
+        text = (
+            f"OK: pipeline verify proves {report.records:,} records: none missing, none twice, all in order."
+        )
+        return click.style(text, fg="green", bold=True)
+    found = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items()) or "see the table"
+    return click.style(f"FAILED: {found}", fg="red", bold=True)
+
+
+def _next_steps(log_dir: Path) -> Iterator[str]:
+    days = tally.day_files(log_dir)
+    if not days:
+        return
+    yield "Look at it yourself:"
+    yield f"  $ pipeline verify --dir {log_dir}"
+    yield f"  $ tail -n 3 {days[-1]}"
+    yield f"  $ grep -hE 'producer_died|writer_restarted' {log_dir}/*.jsonl"
+    yield f"  $ jq -s 'group_by(.action_type)[] | [.[0].action_type, length]' -c {log_dir}/*.jsonl"
+    yield f"  $ ls -l | pipeline record --dir {log_dir}"
+
+
+def _title(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+def _bold_seconds(seconds: float | None) -> str:
+    return "never" if seconds is None else click.style(f"{seconds:.2f} s", bold=True)
