@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +12,7 @@ from pipeline import endings, launch, settings as settings_table
 from pipeline.emitter import Emitter
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files
-from pipeline.paths import Places, create_runtime, places_for, resolve_log_dir
+from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
 from pipeline.queueing import QueueFace
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Pipeline:
         self._complaints = complaints or []
         self._emitter = _emitter_for(places, settings)
         self._is_open = settings.enabled
+        if self._is_open:
+            self._emitter.handles += 1
         self.emit = self._emitter.emit if settings.enabled else _refuse
         """
         emit(action_type, /, *, durable=False, **fields) -> int
@@ -101,7 +104,9 @@ class Pipeline:
 
     def close(self, timeout: float = 30.0) -> bool:
         """
-        End this process's part: wait until all it emitted is in the files, then close its lanes. Idempotent.
+        End this handle: wait until all that was emitted is in the files. Idempotent.
+
+        The last handle of a log directory closes the lanes of the process.
 
         Whether everything was written in time; what was not stays queued for the workers.
         """
@@ -110,8 +115,10 @@ class Pipeline:
         self._is_open = False
         self.emit = _refuse
         is_done = self._emitter.flush(timeout)
-        _forget_emitter(self._places)
-        self._emitter.close()
+        self._emitter.handles -= 1
+        if self._emitter.handles == 0:
+            _forget_emitter(self._places)
+            self._emitter.close()
         return is_done
 
     def __enter__(self) -> Self:
@@ -172,7 +179,8 @@ def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pip
     Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait
     in the queue.
     """
-    places = places_for(resolve_log_dir(log_dir), str(options.get("state_dir", "")))
+    state_dir = options.get("state_dir") or settings_table.from_environment().get("state_dir", "")
+    places = find_places(resolve_log_dir(log_dir), str(state_dir))
     running = launch.published_settings(places)
     if running is None:
         settings, complaints = settings_table.load(
@@ -361,7 +369,15 @@ def _with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[
 
 
 def _at_exit() -> None:
+    """
+    Mark the lanes, and stay whole for what is emitted later.
+
+    The interpreter sets the globals of every module in sys.modules to None at its end; a `__del__` that emits
+    after that would find an emitter without its tools. A module that is not listed is left alone.
+    """
     endings.at_exit(_ending_emitters())
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("pipeline", "orjson")]:
+        del sys.modules[name]
 
 
 atexit.register(_at_exit)

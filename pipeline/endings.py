@@ -27,7 +27,6 @@ _emitters: Callable[[], list[Emitter]] = list
 _drain_sec = 0.0
 _previous: dict[int, Any] = {}
 _finalized_pid = 0
-_signal_number = 0
 
 
 def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> None:
@@ -43,7 +42,8 @@ def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> 
         return
     for number in _HANDLED:
         before = signal.getsignal(number)
-        if before is not _on_signal and before not in (signal.SIG_IGN, None):
+        # Once: whoever put a handler over ours calls ours, or does not want it; twice would be a circle.
+        if number not in _previous and before is not _on_signal and before not in (signal.SIG_IGN, None):
             _previous[number] = before
             signal.signal(number, _on_signal)
 
@@ -62,7 +62,8 @@ def install_in_child() -> None:
 
 def at_exit(emitters: list[Emitter]) -> None:
     """Mark the lanes as the interpreter ends, and wait only where our end is the workers' end."""
-    _mark(emitters, _signal_number)
+    is_interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+    _mark(emitters, signal.SIGINT if is_interrupted else 0)
     if os.getpid() == 1:
         drain(emitters)
 
@@ -74,14 +75,17 @@ def drain(emitters: list[Emitter]) -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    """Mark the lanes and do at once what would have been done without us."""
-    global _signal_number
-    _signal_number = number
-    _mark(_emitters(), number)
+    """
+    Do at once what would have been done without us.
+
+    A handler of the application may survive the signal, so only the default disposition marks the lanes here;
+    an end that a handler brings about passes `at_exit`.
+    """
     before = _previous.get(number, signal.SIG_DFL)
     if callable(before):
         before(number, frame)
     elif before == signal.SIG_DFL:
+        _mark(_emitters(), number)
         _end_by(number)
 
 

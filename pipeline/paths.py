@@ -7,6 +7,7 @@ depends on anything but the settings, the user and the machine.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -97,6 +98,26 @@ def places_for(log_dir: Path, state_dir: str = "") -> Places:
     )
 
 
+def find_places(log_dir: Path, state_dir: str = "") -> Places:
+    """
+    Return where the pipeline that runs over a log directory lives, else where one would.
+
+    A pipeline with a `state_dir` of its own has another runtime directory; who was not told finds its note
+    there.
+    """
+    places = places_for(log_dir, state_dir)
+    if state_dir or places.runtime_dir.exists():
+        return places
+    root = runtime_root()
+    for name in files.names_in(root):
+        home = files.read_json(root / name / "home.json") or {}
+        if home.get("log_dir") == str(log_dir):
+            found = places_for(log_dir, str(home.get("state_dir", "")))
+            if found.runtime_dir == root / name:
+                return found
+    return places
+
+
 def runtime_root() -> Path:
     """
     Return the directory of this user that holds all runtime directories.
@@ -140,10 +161,13 @@ def create_runtime(places: Places) -> None:
             )
     home = places.runtime("home.json")
     if not home.exists():
-        files.write_json(
-            home,
-            {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir), "instance": places.instance},
-        )
+        about = {
+            "log_dir": str(places.log_dir),
+            "state_dir": str(places.state_dir),
+            "instance": places.instance,
+        }
+        with contextlib.suppress(OSError):  # a full file system: the name is for a successor's convenience
+            files.write_json(home, about)
 
 
 def is_in_memory(path: Path) -> bool:

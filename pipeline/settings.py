@@ -9,6 +9,7 @@ value that cannot be used is one clear line; it falls back to the default and is
 from __future__ import annotations
 
 import json
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -65,9 +66,10 @@ def _to_float(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _one_of(*words: str) -> Check:
@@ -94,14 +96,20 @@ def _policy(value: Any) -> str:
 
 
 def _mode(value: Any) -> int:
-    number = int(value, 8) if isinstance(value, str) else value
+    try:
+        number = int(value, 8) if isinstance(value, str) else value
+    except ValueError:
+        number = None
     if not isinstance(number, int) or not 0 <= number <= _MODE_MAX:
         raise ValueError('a file mode such as "0640"')
     return number
 
 
 def _pool(value: Any) -> dict[str, int]:
-    pool = json.loads(value) if isinstance(value, str) else value
+    try:
+        pool = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        pool = None
     if not isinstance(pool, Mapping) or set(pool) - {"writer"}:
         raise ValueError('a table of roles such as {"writer": 1}')
     if pool.get("writer", 1) != 1:

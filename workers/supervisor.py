@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline import launch
 from pipeline.health import snapshot
 from pipeline.health.snapshot import Facts, WorkerView
-from pipeline.host import clock, failpoint, files, locks, processes
+from pipeline.host import clock, failpoint, files, locks, processes, stderr
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import depth, usage
 from pipeline.settings import Settings
+from pipeline.storage.directories import make_belongings
 from workers.endpoints import Endpoints
 from workers.journal import Journal
-from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE, EXIT_REPLACE, History
+from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -300,7 +301,7 @@ class Supervisor:
         }
         files.write_json(self.places.runtime("supervisor.json"), about)
         try:
-            self.places.belongings_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_belongings(self.places, self.settings)
             files.write_json(self.places.belongings_dir / "supervisor.json", about)
         except OSError as error:
             self.journal.note(f"the address is not in the log directory: {error}")
@@ -352,17 +353,23 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     journal = Journal(places.workers_log, "supervisor", waits=False)
     journal.take_over()
     lock = RecordLock(places.runtime("supervisor.lock"))
+    published = launch.published_settings(places)
     if takes_over:
         _ask_to_leave(places)
     if not _acquire(lock, _TAKE_OVER_SEC if takes_over else 0.0):
-        return EXIT_DONE
+        journal.note("another supervisor runs here")
+        return EXIT_CRASH if is_service else EXIT_DONE
     if not lock.is_current():
         return main(
             places, is_service=is_service, takes_over=False
         )  # the last one removed the directory meanwhile
     failpoint.reach("supervisor.locked")
+    if published and launch.published_settings(places) is None:
+        launch.publish_settings(places, *published)  # the one before us took them away with the directory
     supervisor = Supervisor(places, is_service=is_service, journal=journal)
     supervisor.lock = lock
+    if is_service:
+        stderr.write_line(f"health at http://{supervisor.endpoints.address}/health\n".encode())
     _install_signals(supervisor.note_signal, supervisor._wake_write)  # noqa: SLF001 - wired here, used nowhere else
     return supervisor.run()
 

@@ -26,9 +26,10 @@ from pipeline.host.locks import RecordLock
 from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
-from pipeline.queue.lanes import CLOSED, Lanes
+from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
 from pipeline.queue.usage import preferred_place
 from pipeline.storage.days import Days
+from pipeline.storage.directories import make_belongings
 from workers.announcer import Announcer
 from workers.journal import Journal
 from workers.policy import EXIT_DONE, EXIT_REPLACE
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
+UNKNOWN_LANES: Final = "unknown_lanes"
 _STATUS_SEC: Final = 0.5
 _ADOPT_SEC: Final = 60.0
 _RETRY_SEC: Final = 1.0
@@ -78,18 +80,33 @@ class Writer:
 
     def acquire_append_lock(self) -> None:
         """Wait until no other process can append to our files."""
-        self.state = "waiting_for_append_lock"
-        self.places.belongings_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.instance = self._choose_instance()
-        name = f"append.{self.instance}.lock" if self.instance else "append.lock"
-        self._append_lock = RecordLock(self.places.belongings_dir / name)
-        while not self._append_lock.try_acquire():
+        while not self._has_append_lock():
             self.beat()
             self._say()
             self._watch_supervisor()
             clock.sleep(_LOCK_POLL_SEC)
-        if not self.instance:
-            files.write_json(self.places.belongings_dir / "primary.json", {"instance": self.places.instance})
+
+    def _has_append_lock(self) -> bool:
+        """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
+        try:
+            make_belongings(self.places, self.settings)
+            self.instance = self._choose_instance()
+            name = f"append.{self.instance}.lock" if self.instance else "append.lock"
+            lock = RecordLock(self.places.belongings_dir / name)
+            if not lock.try_acquire():
+                lock.close()
+                self.state = "waiting_for_append_lock"
+                return False
+            if not self.instance:
+                about = {"instance": self.places.instance}
+                files.write_json(self.places.belongings_dir / "primary.json", about)
+        except OSError as error:
+            self.state = "waiting_for_log_dir"
+            self._note_failure(error)
+            return False
+        self._append_lock = lock
+        self.append_error = ""
+        return True
 
     def recover(self, cause: str, restarts: int) -> None:
         """Take over from the last writer."""
@@ -164,7 +181,7 @@ class Writer:
         if clock.monotonic() < self._retry_at:
             return False
         try:
-            if self.append_error and not self.pump.resume():
+            if self.pump.needs_files or (self.append_error and not self.pump.resume()):
                 recovery.by_files(self.pump, self.beat)
             has_moved = self.pump.deliver()
         except (OSError, LaneError) as error:
@@ -211,15 +228,24 @@ class Writer:
         """Announce and remove the lanes that have ended and are durable to their end."""
         for lane in self.lanes.all():
             self.announcer.drops(lane)
-            if not self._is_own(lane.producer) and lane.tailer.is_done():
+            if lane.tailer.unknown and lane.tailer.is_ended:
+                self._keep_unknown(lane)
+            elif not self._is_own(lane.producer) and lane.tailer.is_done():
                 failpoint.reach("writer.lane.before_announce")
                 self.announcer.ended(lane)
                 failpoint.reach("writer.lane.before_remove")
                 self.lanes.remove(lane)
 
+    def _keep_unknown(self, lane: WatchedLane) -> None:
+        """Put a lane that another version of this library wrote out of the way, whole."""
+        self.journal.note(f"kept, not read: {lane.tailer.unknown}")
+        self.lanes.keep_aside(lane, self.places.belongings_dir / UNKNOWN_LANES)
+
     def _look_around(self) -> None:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
         self._watch_supervisor()
+        for lane in self.lanes.all():
+            lane.tailer.open_all()  # what is open here survives `rm -r` of its directory
         self._mend_runtime()
         self._mend_append_lock()
         self._mind_memory()
@@ -264,16 +290,13 @@ class Writer:
         self.page.move_to(self.places.runtime("control"))
 
     def _mend_append_lock(self) -> None:
-        """Make the append lock again when the log directory was replaced: what we hold would keep nobody out."""
+        """Make the append lock again when the log directory was replaced: what we hold keeps nobody out."""
         if self._append_lock.is_current() or not self.places.log_dir.is_dir():
             return
-        self.places.belongings_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._append_lock = RecordLock(self._append_lock.path)
-        while not self._append_lock.try_acquire():
-            self.beat()
-            clock.sleep(_LOCK_POLL_SEC)
-        if not self.instance:
-            files.write_json(self.places.belongings_dir / "primary.json", {"instance": self.places.instance})
+        self._append_lock.close()
+        state = self.state
+        self.acquire_append_lock()
+        self.state = state
 
     def _mind_memory(self) -> None:
         limit = self.settings.worker_memory_max_mb * MIB
@@ -419,6 +442,7 @@ class Writer:
             "checkpoint_error": self.checkpoint.error,
             "files": sorted(file.name for file in self.days.open.values()),
             "lanes": len(self.lanes.watched),
+            "unknown_lanes": len(files.names_in(self.places.belongings_dir / UNKNOWN_LANES)),
             "lanes_behind_sync": unsynced,
         }
 

@@ -15,6 +15,7 @@ The tests are crash/test_writer_killed.py (kills at every fail point) and proper
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.control import ControlPage, Intent
@@ -23,7 +24,7 @@ from pipeline.host import failpoint
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
 from pipeline.queue.tailer import Slice
 from pipeline.storage import stored
-from pipeline.storage.day_file import DELETED, INTACT, DayFile
+from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, DayFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,11 @@ class Pump:
         self.bytes_written = 0
         self.batches = 0
         self.unsynced_bytes = 0
+        self.needs_files = False
+        """Whether recovery by the files began and did not come to its end: it has to be repeated."""
         self._unsynced: dict[str, list[Slice]] = {}
+        self._lost: list[Slice] = []
+        """What was in a deleted file and not durable: to be written again."""
         self._beat = beat
         self._turn = 0
 
@@ -70,6 +75,9 @@ class Pump:
 
         OSError when its file refuses: call `resume` before the next.
         """
+        if self._lost:
+            self._deliver_lost()
+            return True
         period, slices, skipped = self._collect()
         if slices:
             self._append(period, slices, skipped)
@@ -92,12 +100,18 @@ class Pump:
         file = self.days.find(intent.file, intent.device, intent.inode)
         if file is None or file.actual_size() < intent.offset:
             return False
-        source = b"".join(self._read(piece) for piece in intent.slices)
+        try:
+            source = b"".join(self._read(piece) for piece in intent.slices)
+        except LaneError:
+            return False  # an old page, or somebody removed the lane
         there = file.read(intent.offset, file.actual_size())
         if not source.startswith(there):
             return False
         file.size = intent.offset + len(there)
         self._finish(file, intent, [source[len(there) :]])
+        if file.name not in {current.name for current in self.days.open.values()}:
+            self._sync_file(file)
+            self.days.let_go(file)
         failpoint.reach("writer.recover.resumed")
         return True
 
@@ -110,7 +124,8 @@ class Pump:
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
-        self._unsynced.clear()
+        if self._lost or self._unsynced:
+            return  # not yet: deliver() writes the lost again first, and the next sync() publishes
         self.unsynced_bytes = 0
         self.durable_records = self.records
         for lane in self.lanes.all():
@@ -128,19 +143,35 @@ class Pump:
         """Whether so much is written and not durable that the interval is not waited for."""
         return self.unsynced_bytes >= SYNC_BYTES_MAX
 
-    def redeliver(self, file_name: str) -> None:
-        """Write again what a deleted file held and was not durable."""
-        lost = self._unsynced.pop(file_name, [])
+    def sync_files_of(self, periods: set[str]) -> None:
+        """Sync every file of these periods: a killed writer may have left in memory what it had published."""
+        for name in {name for period in periods for name in self.days.names_of(period)}:
+            self._beat()
+            file = self.days.open_by_name(name)
+            file.sync()
+            self.days.let_go(file)
+
+    def _deliver_lost(self) -> None:
+        """Write again what a deleted file held and was not durable; before anything newer of its lanes."""
         failpoint.reach("writer.redeliver.before")
-        for start in range(0, len(lost), BATCH_SLICES_MAX):
-            part = lost[start : start + BATCH_SLICES_MAX]
-            self._append(self._period_of(part[0]), part, [])
+        period = self._period_of(self._lost[0])
+        part = list(takewhile(lambda piece: self._period_of(piece) == period, self._lost[:BATCH_SLICES_MAX]))
+        if self._append(period, part, [], is_again=True):
+            del self._lost[: len(part)]
         failpoint.reach("writer.redeliver.after")
 
-    def _append(self, period: str, slices: list[Slice], skipped: list[Slice]) -> None:
-        """Append the slices to the period's file, once."""
+    def _take_lost(self, file_name: str) -> None:
+        self._lost[:0] = self._unsynced.pop(file_name, [])
+
+    def _append(
+        self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
+    ) -> bool:
+        """Append the slices to the period's file, once; False when a deleted one's have to come first."""
         file = self._settled_file(period)
+        if file is None:
+            return False
         chunks = [self._read(piece) for piece in slices]
+        added = 0 if is_again else sum(chunk.count(b"\n") for chunk in chunks)
         intent = Intent(
             batch=self.page.committed + 1,
             file=file.name,
@@ -148,12 +179,13 @@ class Pump:
             inode=file.inode,
             offset=file.size,
             length=sum(map(len, chunks)),
-            records=self.records + sum(chunk.count(b"\n") for chunk in chunks),
+            records=self.records + added,
             slices=slices,
             skipped=skipped,
         )
         self.page.propose(intent)
         self._finish(file, intent, chunks)
+        return True
 
     def _finish(self, file: DayFile, intent: Intent, chunks: list[bytes]) -> None:
         """Append what is left of a proposed batch, commit it, move the positions."""
@@ -167,8 +199,9 @@ class Pump:
         self.unsynced_bytes += intent.length
         self._unsynced.setdefault(file.name, []).extend(intent.slices)
         self.apply(intent)
-        if file.actual_size() != file.size:
+        if file.change() == FOREIGN:
             self.days.settle(file)
+            self._unsynced.pop(file.name, None)
 
     def apply(self, intent: Intent) -> None:
         """Move the lanes' positions over a committed batch."""
@@ -185,16 +218,19 @@ class Pump:
             lane.store_position()
             failpoint.reach("writer.position.stored")
 
-    def _settled_file(self, period: str) -> DayFile:
-        """Return the file for a period after looking for interference with it."""
+    def _settled_file(self, period: str) -> DayFile | None:
+        """Return the file for a period after a look for interference; None when a deleted one is first."""
         while True:
             file = self.days.current(period)
-            name = file.name
             change = self.days.settle(file)
             if change == INTACT:
                 return file
-            if change == DELETED:
-                self.redeliver(name)
+            if change != DELETED:
+                self._unsynced.pop(file.name, None)  # it was synced before it was left
+                continue
+            self._take_lost(file.name)
+            if self._lost:
+                return None
 
     def _collect(self) -> tuple[str, list[Slice], list[Slice]]:
         """
@@ -213,7 +249,8 @@ class Pump:
             if not pending:
                 lane.tailer.stored = None
             for found, piece in pending:
-                if found != (period or found) or len(slices) + _FRAGMENTS_MAX > BATCH_SLICES_MAX:
+                is_full = len(slices) + len(skipped) + _FRAGMENTS_MAX > BATCH_SLICES_MAX
+                if is_full or found != (period or found):
                     break
                 period = found
                 kept, settled = self._unstored(lane, piece)
@@ -244,14 +281,14 @@ class Pump:
         return kept, [piece._replace(end=kept[-1].end)]
 
     def _sync_file(self, file: DayFile) -> None:
-        """Sync a file that is still where its name says; redeliver what a deleted one held."""
+        """Sync a file that is still where its name says; keep what a deleted one held for writing again."""
         if file.change() == DELETED:
-            name = file.name
             self.days.settle(file)
-            self.redeliver(name)
+            self._take_lost(file.name)
             return
         self._beat()
         file.sync()
+        self._unsynced.pop(file.name, None)
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.delivery.control import Intent
     from pipeline.delivery.pump import Pump
     from pipeline.queue.lanes import WatchedLane
-    from pipeline.storage.days import Days
 
 
 def recover(pump: Pump, beat: Callable[[], None]) -> str:
@@ -34,7 +33,8 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     if last is not None:
         pump.records = last.records
         pump.apply(last)
-    if page.is_trusted and (last is None or _is_intact(pump.days, last)) and pump.resume():
+    if page.is_trusted and (last is None or _is_intact(pump, last)) and pump.resume():
+        pump.sync_files_of(_periods(pump))
         return "page"
     by_files(pump, beat)
     return "files"
@@ -46,6 +46,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
 
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
+    pump.needs_files = True
     failpoint.reach("writer.recover.files")
     pump.page.distrust()
     failpoint.reach("writer.recover.distrusted")
@@ -57,7 +58,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         beat()
     producers = {lane.producer for lane in lanes}
     found: dict[str, set[int]] = {producer: set() for producer in producers}
-    for period in {period for lane in lanes for period in lane.tailer.periods()}:
+    for period in _periods(pump):
         for name in pump.days.names_of(period):
             mend_tail(pump, name, lanes)
         for path in pump.days.all_of(period):
@@ -65,6 +66,8 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
                 found[producer] |= numbers
     for lane in lanes:
         lane.tailer.stored = found[lane.producer] or None
+    pump.sync_files_of(_periods(pump))
+    pump.needs_files = False
     failpoint.reach("writer.recover.looked")
 
 
@@ -79,6 +82,7 @@ def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
     file = pump.days.open_by_name(name)
     if rest:
         file.append([rest])
+        file.size = file.actual_size()
     else:
         pump.days.quarantine(name, offset, torn)
         file.cut_to(offset)
@@ -102,7 +106,22 @@ def _rest_of(torn: bytes, lanes: Collection[WatchedLane]) -> bytes:
     return b""
 
 
-def _is_intact(days: Days, last: Intent) -> bool:
-    """Whether the file of the last batch is there and as long as it was, wherever its name is now."""
-    file = days.find(last.file, last.device, last.inode)
-    return file is not None and file.actual_size() >= last.offset + last.length
+def _periods(pump: Pump) -> set[str]:
+    """Return the periods of everything that is not released."""
+    for lane in pump.lanes.all():
+        lane.tailer.open_all()
+    return {period for lane in pump.lanes.all() for period in lane.tailer.periods()}
+
+
+def _is_intact(pump: Pump, last: Intent) -> bool:
+    """
+    Tell whether the file of the last batch is there and as long as it was, wherever its name is now.
+
+    What stands behind that is the open intent's, or foreign: then the next append finds the file longer than
+    ours.
+    """
+    file = pump.days.find(last.file, last.device, last.inode)
+    if file is None or file.actual_size() < last.offset + last.length:
+        return False
+    file.size = last.offset + last.length
+    return True

@@ -121,7 +121,7 @@ def _queue_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("queue_pressed", not is_full and used > quota * PRESSURE_AT),
         ("queue_deep", depth.records > facts.settings.queue_size * PRESSURE_AT),
         ("records_dropped", _dropped_recently(facts.said)),
-        ("unknown_lane_version", depth.unknown_lanes > 0),
+        ("unknown_lane_version", depth.unknown_lanes > 0 or bool(facts.said.get("unknown_lanes"))),
     ]
 
 

@@ -18,6 +18,11 @@ monotonic = time.monotonic
 sleep = time.sleep
 
 
+def second_text(second: int) -> bytes:
+    """Return an epoch second as UTC, `2025-11-21T14:32:15`. Imports nothing: emit() works to the very end."""
+    return b"%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]
+
+
 def wall_text() -> str:
     """Return now as RFC 3339 UTC with microseconds and `Z`, as records carry it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,10 +1,10 @@
 """
 Named places where a test kills the process.
 
-`PIPELINE_FAILPOINT=name[:skip[:times]][,…]` kills with SIGKILL when the place is reached for the (skip+1)th time
-in a process, in at most `times` processes (default 1). `PIPELINE_FAILPOINT_LOG` is a file that gets one line
-for each kill, and is how processes know how often the place has killed already. Without the variable a place
-costs one function call.
+`PIPELINE_FAILPOINT=name[:skip[:times]][,…]` kills with SIGKILL when the place is reached for the (skip+1)th
+time in a process, in at most `times` processes (default 1). `PIPELINE_FAILPOINT_LOG` is a file that gets one
+line for each kill, and is how processes know how often the place has killed already. Without the variable a
+place costs one function call.
 """
 
 from __future__ import annotations

@@ -1,9 +1,5 @@
 """
-The producer's end of the queue: one record, one line, one number.
-
-All state of a lane is its head word, `records << 32 | end`. The number of the next record and its place are
-both derived from it, and one store changes both, so a signal handler that raises between any two instructions
-leaves nothing half done: a record is there with its number, or the number is free.
+The producer's end of the queue: one record, one line, one number; and the next segment when this will not do.
 
 An `append()` that interrupts an `append()` of the same thread (signal handler, `__del__`) finds the lane busy
 and gets `BUSY`: the emitter then uses another lane. A plain lock would deadlock there, and an RLock alone
@@ -15,9 +11,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LaneError
-from pipeline.host import clock, failpoint
-from pipeline.host.clock import NANO, wall_ns
+from pipeline.host import clock, failpoint, files
+from pipeline.host.clock import NANO
 from pipeline.limits import (
     CRITICAL_RESERVE,
     OFFSET_BITS,
@@ -28,24 +23,26 @@ from pipeline.limits import (
     SEGMENT_SHRINK_SEC,
     SLOW_WRITE_REST_SEC,
 )
-from pipeline.queue import usage
+from pipeline.queue import fastpath, usage
+from pipeline.queue.fastpath import BUSY, NO_VIEW, NO_WORDS
 from pipeline.queue.lane import Lane
-from pipeline.queue.layout import HEAD_WORD, HEADER_BYTES, OFFSET_MASK, ONE_RECORD, position
+from pipeline.queue.layout import HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position, segment_name
 from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.paths import Places
-    from pipeline.queue.armed import ArmedView, ArmedWords
     from pipeline.settings import Settings
 
-BUSY: Final = -1
+__all__ = ["BUSY", "NO_ROOM", "Appender"]
+
 NO_ROOM: Final = 0
 _PAGE: Final = 4096
+_NUMBER_CHARS_MAX: Final = 20
 _REFUSAL_REST_SEC: Final = 0.005
 """How long a refusal stands before the room is measured again: measuring costs 50 µs, refusing must not."""
-_NO_WORDS: Final = memoryview(bytearray(HEADER_BYTES)).cast("Q")
-_NO_VIEW: Final = memoryview(b"")
 
 
 class Appender:
@@ -62,73 +59,34 @@ class Appender:
         self._settings = settings
         self._place, self.place_reason = usage.preferred_place(settings.lanes, is_memory=places.is_memory)
         self._lock = threading.RLock()
-        self._is_busy = False
-        self._closing = b',"producer":"' + self.lane.producer.encode() + b'"'
-        self._second = -1
-        self._stamp = b""
         self._period = Period("", 0, 0)
         self._segment: Segment | None = None
         self._segment_period = ""
+        self._is_reserved = False
+        """Whether the segment was made out of the reserve, and is for critical records only."""
         self._serial = 0
+        self._base = 1
+        self._end_before = 0
         self._size = SEGMENT_BYTES_MIN
         self._opened_at = clock.monotonic()
         self._looked_at = 0.0
         self._refused_until = 0.0
         self._memory_until = 0.0
-        # The four below mirror the current segment for the fast path. Room 0 sends a record to the slow one.
-        self._words: memoryview | ArmedWords = _NO_WORDS
-        self._view: memoryview | ArmedView = _NO_VIEW
-        self._room_end = 0
-        self._base = 1
-
-    def append(self, opening: bytes, tail: bytes, *, reserve: bool = False) -> int:
-        """
-        Add a record and return its action_number; NO_ROOM or BUSY when it was not accepted.
-
-        `opening` is `","action_type":"…","action_number":` as bytes, `tail` the rest of the line behind the
-        producer. `reserve` allows the last 5 % of the quota, which are kept for critical records.
-        """
-        with self._lock:
-            if self._is_busy:
-                return BUSY
-            self._is_busy = True
-            try:
-                now = wall_ns()
-                second = now // NANO
-                if second != self._second:
-                    self._tick(second)
-                word = self._words[HEAD_WORD]
-                number = self._base + (word >> OFFSET_BITS)
-                line = b'{"timestamp":"%b.%06dZ%b%d%b%b' % (
-                    self._stamp,
-                    now % NANO // 1000,
-                    opening,
-                    number,
-                    self._closing,
-                    tail,
-                )
-                start = word & OFFSET_MASK
-                end = start + len(line)
-                if end > self._room_end:
-                    return self._append_slowly(now, opening, tail, reserve=reserve)
-                self._view[start:end] = line
-                self._words[HEAD_WORD] = word + len(line) + ONE_RECORD
-                return number
-            finally:
-                self._is_busy = False
+        self.append, self._switch = fastpath.build(
+            self._lock, self.lane.producer, self._on_second, self._append_slowly
+        )
 
     def end_position(self) -> int:
-        """
-        Return the place behind the last record.
-
-        What is written or durable up to here has all of this lane.
-        """
+        """Return the place behind the last record, which `written` and `durable` reach when all is there."""
         with self._lock:
-            return position(self._serial, self._words[HEAD_WORD] & OFFSET_MASK) if self._serial else 0
+            segment = self._segment
+            if segment is None or not segment.words[HEAD_WORD] >> OFFSET_BITS:
+                return self._end_before
+            return position(segment.serial, segment.words[HEAD_WORD] & OFFSET_MASK)
 
     def last_number(self) -> int:
         """Return the number of the last record accepted, 0 when there is none."""
-        return self._base + (self._words[HEAD_WORD] >> OFFSET_BITS) - 1
+        return self._next_number() - 1
 
     def is_look_time(self) -> bool:
         """Whether a second has passed since somebody looked; for waits, in which no record makes it due."""
@@ -145,49 +103,60 @@ class Appender:
             self.lane.close()
 
     def forget(self) -> None:
-        """
-        In a forked child: unmap and close what was inherited.
-
-        Takes no lock: its owner may not exist here.
-        """
+        """Unmap and close in a forked child what was inherited; no lock, as its owner may not exist here."""
         self._detach()
-        self.lane.forget()
+        self.lane.close()
 
-    def _tick(self, second: int) -> None:
-        """Once a second: the second's text, the period, and whether our place is still there."""
-        self._stamp = _stamp(second)
-        self._second = second
+    def _next_number(self) -> int:
+        segment = self._segment
+        return self._base + (segment.words[HEAD_WORD] >> OFFSET_BITS if segment is not None else 0)
+
+    def _on_second(self, now: int) -> tuple[int, bytes]:
+        """Once a second: its text, the period, and whether our place is still there."""
+        second = now // NANO
         self.look_due = True
         if not self._period.start_sec <= second < self._period.end_sec:
             self._period = period_of(second, self._settings.timezone)
-            self._room_end = 0
+            self._close_room()
         if self.is_pressed:
-            self._has_room(0, in_memory=False, reserve=True)
-        if self.lane.is_lost():
-            self.is_lost = True
-        if self.is_lost or self._is_displaced() or self._is_quiet():
-            self._room_end = 0
+            self._measure(0, reserve=True)
+        self.is_lost = self.lane.is_lost()
+        if self.is_lost or self._is_displaced() or self._is_quiet() or self._has_rested():
+            self._close_room()
+        return second * NANO, b'{"timestamp":"%b.' % clock.second_text(second)
+
+    def _close_room(self) -> None:
+        """Send the next record the slow way, which decides about the segment."""
+        if self._segment is not None:
+            self._switch(self._segment.words, self._segment.view, self._base, 0)
 
     def _is_displaced(self) -> bool:
         return self.lane.is_unlinked() or (self._segment is not None and self._segment.is_unlinked())
 
     def _is_quiet(self) -> bool:
-        if self._size <= SEGMENT_BYTES_MIN or self._words[HEAD_WORD] >> OFFSET_BITS == 0:
+        if self._size <= SEGMENT_BYTES_MIN or self._segment is None:
             return False
         return clock.monotonic() - self._opened_at > SEGMENT_SHRINK_SEC
 
-    def _append_slowly(self, now: int, opening: bytes, tail: bytes, *, reserve: bool) -> int:
+    def _has_rested(self) -> bool:
+        """Whether a disk that was slow has had its rest, and is due again."""
+        is_resting = self._place == "disk" and self._memory_until > 0.0
+        return (
+            is_resting
+            and clock.monotonic() >= self._memory_until
+            and isinstance(self._segment, MemorySegment)
+        )
+
+    def _append_slowly(self, opening: bytes, behind: bytes, rest: bytes, reserve: bool) -> int:  # noqa: FBT001
         """Append to a disk segment, or to the next segment; try elsewhere once when a disk refuses."""
+        length = len(opening) + _NUMBER_CHARS_MAX + len(behind) + len(rest) + 1
         for _ in range(0 if self.is_lost else 2):
-            segment = self._segment_for(opening, tail, reserve=reserve)
-            if segment is None:
-                return NO_ROOM
-            number = self._base + (segment.words[HEAD_WORD] >> OFFSET_BITS)
-            line = b'{"timestamp":"%b.%06dZ%b%d%b%b' % (
-                self._stamp, now % NANO // 1000, opening, number, self._closing, tail
-            )  # fmt: skip
             try:
-                segment.append(line)
+                segment = self._segment_for(length, reserve=reserve)
+                if segment is None:
+                    return NO_ROOM
+                number = self._next_number()
+                segment.append(b"%b%d%b%b\n" % (opening, number, behind, rest))
             except OSError:
                 self._prefer_memory()
                 continue
@@ -196,19 +165,44 @@ class Appender:
             return number
         return NO_ROOM
 
-    def _segment_for(self, opening: bytes, tail: bytes, *, reserve: bool) -> Segment | None:
-        length = len(opening) + len(tail) + 100
+    def _segment_for(self, length: int, *, reserve: bool) -> Segment | None:
+        """Return the current segment when it still serves, else the next one, else None."""
         segment = self._segment
         if isinstance(segment, DiskSegment):
             segment.mend_if_torn()
-            end = (segment.words[HEAD_WORD] & OFFSET_MASK) + length
-            if end <= segment.room_end and self._may_continue(segment):
-                return segment
-        return self._roll(length, reserve=reserve)
+        serves = segment is not None and self._serves(segment, length, reserve=reserve)
+        if segment is not None and serves and not self._is_worn(segment):
+            return self._reopened(segment)
+        following = self._roll(length, reserve=reserve)
+        if following is None and segment is not None:
+            self._reopened(segment)  # worn or too small for this record, but there is room for no other
+            return segment if serves else None
+        return following
 
-    def _may_continue(self, segment: DiskSegment) -> bool:
-        is_here = self._period.name == self._segment_period and not segment.is_unlinked()
-        return is_here and clock.monotonic() >= self._memory_until
+    def _reopened(self, segment: Segment) -> Segment:
+        """Let the fast path use the current segment again, if it ever may."""
+        is_good = self._segment_period == self._period.name and not segment.is_unlinked()
+        if isinstance(segment, MemorySegment) and is_good and not self._is_reserved:
+            self._switch(segment.words, segment.view, self._base, segment.room_end)
+        return segment
+
+    def _serves(self, segment: Segment, length: int, *, reserve: bool) -> bool:
+        if self._is_reserved and not reserve:
+            self._is_reserved = self._measure(0, reserve=False) is None
+        has_room = (segment.words[HEAD_WORD] & OFFSET_MASK) + length <= segment.room_end
+        is_allowed = reserve or not self._is_reserved
+        return (
+            has_room
+            and is_allowed
+            and self._segment_period == self._period.name
+            and not segment.is_unlinked()
+        )
+
+    def _is_worn(self, segment: Segment) -> bool:
+        """Whether another segment would be better: of another size, or in another place."""
+        if isinstance(segment, DiskSegment):
+            return clock.monotonic() < self._memory_until
+        return self._is_quiet() or self._has_rested()
 
     def _prefer_memory(self) -> None:
         self._memory_until = clock.monotonic() + SLOW_WRITE_REST_SEC
@@ -217,64 +211,84 @@ class Appender:
         """Put the next segment in place; None when the quota or both places are exhausted."""
         if not reserve and clock.monotonic() < self._refused_until:
             return None
+        self._close_room()
         if self._is_displaced():
             self._rescue()
         self._resize()
-        number = self._base + (self._words[HEAD_WORD] >> OFFSET_BITS)
-        size = -(-max(length + HEADER_BYTES, min(self._size, self._size_cap())) // _PAGE) * _PAGE
-        segment = self._create(size, number, reserve=reserve)
-        if segment is None:
-            self._refused_until = clock.monotonic() + _REFUSAL_REST_SEC
-            return None
-        failpoint.reach("emit.segment.created")
-        self._succeed(segment, number)
-        return segment
+        smallest = _in_pages(length + HEADER_BYTES)
+        best = max(smallest, _in_pages(min(self._size, self._size_cap())))
+        for size in dict.fromkeys((best, max(smallest, 4 * _PAGE), smallest)):
+            segment = self._create(size, reserve=reserve)
+            if segment is not None:
+                self._succeed(segment, is_reserved=reserve and self._measure(0, reserve=False) is None)
+                return segment
+        self._refused_until = clock.monotonic() + _REFUSAL_REST_SEC
+        return None
 
-    def _succeed(self, segment: Segment, number: int) -> None:
+    def _succeed(self, segment: Segment, *, is_reserved: bool) -> None:
         """Switch to the next segment. The old one is marked after the new one can be found."""
-        old = self._segment
-        self._base = number
-        self._serial = segment.serial
-        self._segment_period = self._period.name
-        self._segment, self._words = segment, segment.words
-        self._view = segment.view
-        self._room_end = segment.room_end if isinstance(segment, MemorySegment) else 0
+        failpoint.reach("emit.segment.created")
+        if isinstance(segment, DiskSegment):
+            self._memory_until = 0.0  # memory was asked first, and had no room
+        old, base, end = self._segment, self._next_number(), self.end_position()
+        has_fast_room = isinstance(segment, MemorySegment) and not is_reserved
+        # This first: a signal handler that raises behind the call below must find the slow path in the new
+        # segment.
+        self._segment, self._base, self._end_before, self._serial = segment, base, end, segment.serial
+        self._segment_period, self._is_reserved = self._period.name, is_reserved
+        self._switch(segment.words, segment.view, base, segment.room_end if has_fast_room else 0)
         self._opened_at = clock.monotonic()
         if old is not None:
-            try:
-                old.mark_succeeded()
-            except OSError:
-                pass  # the writer looks for the successor of a lane that has ended, too
-            old.close()
+            _let_go(old)
         failpoint.reach("emit.segment.succeeded")
 
-    def _create(self, size: int, number: int, *, reserve: bool) -> Segment | None:
-        kinds = (MemorySegment, DiskSegment) if self._wants_memory() else (DiskSegment, MemorySegment)
-        for kind in kinds:
-            if not self._has_room(size, in_memory=kind is MemorySegment, reserve=reserve):
-                continue
+    def _create(self, size: int, *, reserve: bool) -> Segment | None:
+        places = self._measure(size, reserve=reserve)
+        for kind in places or ():
             try:
-                directory = self.lane.use_memory() if kind is MemorySegment else self.lane.use_disk()
+                directory = self.lane.memory_dir if kind is MemorySegment else self.lane.use_disk()
                 if directory is not None:
-                    return kind(
-                        directory, self._serial + 1, self.lane.producer, self._period.name, number, size
-                    )
-            except (OSError, LaneError):
+                    return self._make(kind, directory, size)
+            except OSError:
                 continue
         return None
 
-    def _wants_memory(self) -> bool:
-        return self._place == "memory" or clock.monotonic() < self._memory_until
+    def _make(self, kind: type[MemorySegment | DiskSegment], directory: Path, size: int) -> Segment:
+        """Make the next segment of the chain."""
+        serial = self._next_serial()
+        return kind(directory, serial, self.lane.producer, self._period.name, self._next_number(), size)
 
-    def _has_room(self, size: int, *, in_memory: bool, reserve: bool) -> bool:
+    def _next_serial(self) -> int:
+        """
+        Return the first serial that no file has.
+
+        A signal handler may have raised between making a segment and using it. That file stays, an empty link
+        of the chain: the writer may have it open, so another in its place would never be read.
+        """
+        serial = self._serial + 1
+        while left := [path for path in self._places_of(serial) if path.exists()]:
+            for path in left:
+                DiskSegment.mark_file(path)
+            serial += 1
+        return serial
+
+    def _places_of(self, serial: int) -> list[Path]:
+        directories = (self.lane.memory_dir, self.lane.disk_dir)
+        return [directory / segment_name(serial) for directory in directories if directory is not None]
+
+    def _measure(self, size: int, *, reserve: bool) -> tuple[type[MemorySegment | DiskSegment], ...] | None:
+        """Return where a segment of this size may go, best place first; None when the quota forbids it."""
         places = self.lane.places
         quota = usage.quota_bytes(self._settings.queue_max_mb)
         allowed = quota if reserve else int(quota * (1 - CRITICAL_RESERVE))
         memory, disk = usage.used_bytes(places.lanes_dir), usage.used_bytes(places.disk_lanes_dir)
         self.is_pressed = memory + disk + size > quota * PRESSURE_AT
         if memory + disk + size > allowed:
-            return False
-        return not in_memory or memory + size <= usage.memory_share_bytes(places.lanes_dir, quota)
+            return None
+        if memory + size > usage.memory_share_bytes(places.lanes_dir, quota):
+            return (DiskSegment,)
+        is_memory = self._place == "memory" or clock.monotonic() < self._memory_until
+        return (MemorySegment, DiskSegment) if is_memory else (DiskSegment, MemorySegment)
 
     def _resize(self) -> None:
         age = clock.monotonic() - self._opened_at
@@ -300,10 +314,9 @@ class Appender:
             return
         failpoint.reach("emit.rescue.before")
         try:
-            first = self._base
-            copy = DiskSegment(
-                self.lane.use_disk(), old.serial, self.lane.producer, self._segment_period, first, 0
-            )
+            directory = self.lane.use_disk()
+            files.remove(directory / segment_name(old.serial))
+            copy = DiskSegment(directory, old.serial, self.lane.producer, self._segment_period, self._base, 0)
             content = old.committed()
             if content:
                 copy.append(content)
@@ -311,19 +324,25 @@ class Appender:
             copy.close()
             failpoint.reach("emit.rescue.after")
         except OSError:
-            return
+            return  # the writer most likely holds the removed file
 
     def _detach(self) -> None:
-        segment, self._segment = self._segment, None
-        self._room_end = 0
-        if segment is not None:
-            self._base += self._words[HEAD_WORD] >> OFFSET_BITS
-            self._words, self._view = _NO_WORDS, _NO_VIEW
-            segment.close()
+        segment = self._segment
+        if segment is None:
+            return
+        base, end = self._next_number(), self.end_position()
+        self._switch(NO_WORDS, NO_VIEW, base, 0)
+        self._segment, self._base, self._end_before = None, base, end
+        segment.close()
 
 
-def _stamp(second: int) -> bytes:
-    import datetime  # noqa: ICN001 - once a second, and not at import of the package
+def _in_pages(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
 
-    moment = datetime.datetime.fromtimestamp(second, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+def _let_go(old: Segment) -> None:
+    try:
+        old.mark_succeeded()
+    except OSError:
+        pass  # the writer looks for the successor of a lane that has ended, too
+    old.close()

@@ -8,6 +8,7 @@ the writer never sees a lane that looks dead because it is only half made.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -42,11 +43,22 @@ class Lane:
         self.disk_dir: Path | None = None
         self._disk_lock: RecordLock | None = None
         self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
+        self.memory_dir: Path | None = None
         create_runtime(places)
         with _gate(places):
-            self.memory_dir: Path | None = places.lanes_dir / self.producer
-            self._lock = self._make(places.lanes_dir)
+            self._lock = self._make_anywhere()
         self._identity = files.identity_of(self._lock.fd)
+
+    def _make_anywhere(self) -> RecordLock:
+        """Make the lane in the runtime directory, or, where that is full, in the state directory alone."""
+        try:
+            lock = self._make(self.places.lanes_dir)
+            self.memory_dir = self.places.lanes_dir / self.producer
+        except OSError:
+            self.places.disk_lanes_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = self._make(self.places.disk_lanes_dir)
+            self.disk_dir = self.places.disk_lanes_dir / self.producer
+        return lock
 
     def use_disk(self) -> Path:
         """
@@ -56,6 +68,7 @@ class Lane:
         """
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
+        self.disk_dir = None
         parent = self.places.disk_lanes_dir
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._disk_lock is not None:
@@ -64,17 +77,13 @@ class Lane:
         self.disk_dir = parent / self.producer
         return self.disk_dir
 
-    def use_memory(self) -> Path | None:
-        """Return the lane's directory in the runtime directory, None when somebody removed it."""
-        return self.memory_dir
-
     def leave_memory(self) -> None:
         """Never go back to a runtime directory that was removed under us."""
         self.memory_dir = None
 
     def is_unlinked(self) -> bool:
         """Whether the lane's place in memory was removed, by a person or at logout."""
-        return self.memory_dir is not None and files.link_count(self._lock.fd, self._identity) == 0
+        return files.link_count(self._lock.fd, self._identity) == 0
 
     def is_lost(self) -> bool:
         """
@@ -116,26 +125,34 @@ class Lane:
         if self._disk_lock is not None:
             self._disk_lock.close()
 
-    def forget(self) -> None:
-        """Close what a fork inherited. Our parent's locks are not ours, and stay."""
-        self.close()
-
     def _fds(self) -> list[int]:
         if self.is_lost():
             return []
         return [lock.fd for lock in (self._lock, self._disk_lock) if lock is not None and lock.fd >= 0]
 
     def _make(self, parent: Path) -> RecordLock:
+        """Put the lane together in a draft, and take the draft away when that fails."""
         draft = parent / f".new-{self.producer}"
-        draft.mkdir(mode=0o700)
+        try:
+            return self._make_in(draft)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _make_in(self, draft: Path) -> RecordLock:
+        draft.mkdir(mode=0o700, exist_ok=True)
         failpoint.reach("emit.lane.drafted")
         lock = RecordLock(draft / "alive")
-        files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
-        failpoint.reach("emit.lane.described")
-        lock.try_acquire()
-        files.replace(draft / "position", bytes(POSITION.size))
-        failpoint.reach("emit.lane.locked")
-        draft.rename(parent / self.producer)
+        try:
+            files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
+            failpoint.reach("emit.lane.described")
+            lock.try_acquire()
+            files.replace(draft / "position", bytes(POSITION.size))
+            failpoint.reach("emit.lane.locked")
+            draft.rename(draft.parent / self.producer)
+        except BaseException:
+            lock.close()
+            raise
         failpoint.reach("emit.lane.made")
         return lock
 

@@ -150,6 +150,14 @@ class Lanes:
         self.watched.pop(lane.producer, None)
         failpoint.reach("writer.lane.removed")
 
+    def keep_aside(self, lane: WatchedLane, target: Path) -> None:
+        """Forget a lane that cannot be read, and move what it holds to a place where it harms nobody."""
+        lane.close()
+        self.watched.pop(lane.producer, None)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for index, directory in enumerate(lane.tailer.directories):
+            shutil.move(directory, target / f"{lane.producer}.{index}")
+
     def collect_drafts(self) -> None:
         """Remove lanes that were never finished being made, by producers that died at it."""
         for parent in (self.places.lanes_dir, self.places.disk_lanes_dir):

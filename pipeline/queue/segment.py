@@ -8,6 +8,7 @@ store commits the record; on disk it mirrors the file, whose last newline commit
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
 from typing import TYPE_CHECKING, Final
@@ -194,7 +195,15 @@ class DiskSegment:
 
     def mark_succeeded(self) -> None:
         """Tell the writer that the next segment stands in the directory."""
-        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)  # ours is O_APPEND, which pwrite(2) would obey
+        fcntl.fcntl(
+            self._fd, fcntl.F_SETFL, 0
+        )  # pwrite(2) would obey O_APPEND; nothing is appended here any more
+        os.pwrite(self._fd, _SUCCEEDED_BYTES, STATE_OFFSET)
+
+    @staticmethod
+    def mark_file(path: Path) -> None:
+        """Mark a segment that nobody has open. OSError when it is not there."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             os.pwrite(fd, _SUCCEEDED_BYTES, STATE_OFFSET)
         finally:

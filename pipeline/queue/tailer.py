@@ -179,9 +179,8 @@ class Tailer:
 
     def is_done(self) -> bool:
         """Whether the lane has ended and everything in it is durable."""
-        return (
-            self.is_ended and not self.has_pending() and all(map(self._is_releasable, self.segments.values()))
-        )
+        is_settled = self.is_ended and not self.unknown and not self.has_pending()
+        return is_settled and all(map(self._is_releasable, self.segments.values()))
 
     def has_releasable(self) -> bool:
         """Whether a segment is durable to its end and gets nothing more."""

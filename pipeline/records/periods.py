@@ -32,10 +32,15 @@ def _local_day(second: int, timezone: str) -> Period:
     import zoneinfo
 
     zone = zoneinfo.ZoneInfo(timezone)
-    noon = datetime.fromtimestamp(second, zone).replace(hour=12, minute=0, second=0, microsecond=0, fold=0)
-    midnight = noon.replace(hour=0)
-    next_midnight = (noon + timedelta(days=1)).replace(hour=0)
-    return Period(_day_name(midnight), int(midnight.timestamp()), int(next_midnight.timestamp()))
+    moment = datetime.fromtimestamp(second, zone)
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    try:
+        next_midnight = int((midnight.replace(hour=12) + timedelta(days=1)).replace(hour=0).timestamp())
+    except OverflowError:  # the last day that datetime knows
+        next_midnight = second + DAY_SEC
+    # A zone may set its clock back over midnight; the second asked for is in its period all the same.
+    start = min(int(midnight.timestamp()), second)
+    return Period(_day_name(midnight), start, max(next_midnight, second + 1))
 
 
 def _day_name(day: datetime) -> str:

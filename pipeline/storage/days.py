@@ -18,6 +18,7 @@ from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import naming, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
+from pipeline.storage.directories import make_log_dir
 from pipeline.storage.naming import DayName
 
 if TYPE_CHECKING:
@@ -55,10 +56,17 @@ class Days:
         return file
 
     def settle(self, file: DayFile) -> str:
-        """Look for interference before an append, and act on it; INTACT, or what it was."""
+        """
+        Look for interference before an append, and act on it; INTACT, or what it was.
+
+        A file that is left is synced first, unless it is deleted: what it holds counts as durable from then
+        on.
+        """
         change = file.change()
         if change == INTACT:
             return change
+        if change != DELETED:
+            file.sync()
         self._report(file.name, change, abs(file.actual_size() - file.size))
         if change in (MOVED, DELETED):
             self._drop(file)
@@ -68,10 +76,6 @@ class Days:
         else:
             file.size = file.actual_size()
         return change
-
-    def abandon(self, file: DayFile) -> None:
-        """Write on in a part; the file gets no more bytes."""
-        self._continue_in_part(file)
 
     def find(self, name: str, device: int, inode: int) -> DayFile | None:
         """Return the open file of this identity, wherever in the log directory its name is now."""
@@ -90,8 +94,9 @@ class Days:
         return self._open_found(name)
 
     def let_go(self, file: DayFile) -> None:
-        """Close a file; the next record of its period opens what is right then."""
-        self._drop(file)
+        """Close a file that was opened for a look, unless it is the one that its period is written to."""
+        if self.open.get(file.day.period) is not file:
+            file.close()
 
     def seal_due(self, busy_periods: set[str], now_sec: float) -> list[DayFile]:
         """Close the files whose period is over and gets nothing more, and return them."""
@@ -167,7 +172,7 @@ class Days:
     def _create(self, day: DayName) -> DayFile:
         log_dir = self._places.log_dir
         if not log_dir.is_dir():
-            log_dir.mkdir(mode=self._settings.dir_mode, parents=True, exist_ok=True)
+            make_log_dir(log_dir, self._settings)
         file = DayFile(log_dir / str(day), day, self._settings.file_mode)
         if file.is_new:
             failpoint.reach("writer.rotate.created")
@@ -176,12 +181,13 @@ class Days:
         return file
 
     def _open_found(self, name: str) -> DayFile:
+        """Open a file by its name; the newest part of its period is the one that is written on."""
         for file in self.open.values():
             if file.name == name:
                 return file
         day = naming.parse(name)
         file = DayFile(self._places.log_dir / name, day or DayName(name, "", 0), self._settings.file_mode)
-        if day is not None:
+        if day is not None and day.period not in self.open and self.names_of(day.period)[-1:] == [name]:
             self.open[day.period] = file
         return file
 
