@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import NotDurable
-from pipeline.host import clock, stderr
+from pipeline.host import clock, handlers, stderr
 from pipeline.queue import bell
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance
@@ -117,8 +117,10 @@ class Emitter:
                     )
                 if appender.look_due:
                     self._look(appender)
-            except Exception as error:  # noqa: BLE001 - the host application must never pay for our errors
-                self._note_failure(error)
+            except Exception as error:
+                if handlers.is_from_signal_handler(error):
+                    raise  # a timeout of the application's own, which it must get
+                self._note_failure(error)  # and nothing else: the application never pays for our errors
                 return 0
             if number and (durable or waits):
                 self._wait_for(appender, number, durable=durable)

@@ -302,7 +302,8 @@ class Supervisor:
         files.write_json(self.places.runtime("supervisor.json"), about)
         try:
             make_belongings(self.places, self.settings)
-            files.write_json(self.places.belongings_dir / "supervisor.json", about)
+            path = self.places.belongings_dir / "supervisor.json"
+            files.write_json(path, about, is_only_writer=True)
         except OSError as error:
             self.journal.note(f"the address is not in the log directory: {error}")
 
@@ -415,8 +416,7 @@ def _cause(code: int) -> str:
 
 def _remove_disk_lanes(places: Places) -> None:
     lane_dir = places.disk_lanes_dir
-    if [name for name in files.names_in(lane_dir) if name != "instance.lock"]:
+    if any((lane_dir / name / "alive").exists() for name in files.names_in(lane_dir) if name[0] != "."):
         return
-    files.remove(lane_dir / "instance.lock")
-    files.remove_directory(lane_dir)
+    shutil.rmtree(lane_dir, ignore_errors=True)
     files.remove_directory(lane_dir.parent)

@@ -99,7 +99,7 @@ class Writer:
                 return False
             if not self.instance:
                 about = {"instance": self.places.instance}
-                files.write_json(self.places.belongings_dir / "primary.json", about)
+                files.write_json(self.places.belongings_dir / "primary.json", about, is_only_writer=True)
         except OSError as error:
             self.state = "waiting_for_log_dir"
             self._note_failure(error)

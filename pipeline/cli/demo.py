@@ -14,8 +14,10 @@ from pipeline.cli.demonstration import story, tally
 from pipeline.cli.demonstration.acts import Play
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import shown
+from pipeline.cli.stop import stop
+from pipeline.errors import NotRunningError
 from pipeline.host import clock
-from pipeline.paths import resolve_log_dir
+from pipeline.paths import places_for, resolve_log_dir
 from pipeline.verification import verify
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ Examples:
   $ pipeline demo --no-keep                    leave nothing behind
   $ pipeline demo --json | jq .producers       the numbers for a script
 """
+
+_STOP_SEC: Final = 10.0
 
 
 @click.command(name="demo", epilog=EPILOG)
@@ -66,7 +70,7 @@ def command(ctx: click.Context, directory: str | None, *, keep: bool, as_json: b
             click.echo(json.dumps(_numbers(play, rows, report, seconds)))
     finally:
         if not keep:
-            shutil.rmtree(log_dir, ignore_errors=True)
+            _clear_away(log_dir)
     ctx.exit(Exit.DONE if story.is_right(rows, report) else Exit.BAD_NEWS)
 
 
@@ -78,6 +82,15 @@ def _prepare(directory: str | None) -> Path:
         raise click.UsageError(f"{shown(log_dir)} is not empty; the demo counts its own records only")
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return log_dir
+
+
+def _clear_away(log_dir: Path) -> None:
+    """Remove the directory, once nobody writes there: after Ctrl+C somebody may."""
+    try:
+        stop(places_for(log_dir), _STOP_SEC)
+    except NotRunningError:
+        pass  # as it should be after a whole demonstration
+    shutil.rmtree(log_dir, ignore_errors=True)
 
 
 def _numbers(play: Play, rows: list[Row], report: Report, seconds: float) -> dict[str, Any]:

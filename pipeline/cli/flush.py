@@ -64,7 +64,7 @@ def command(ctx: click.Context, directory: str | None, timeout: float, *, as_jso
             json.dumps({"flushed": is_flushed, "seconds": seconds, "lanes": len(ends), "waiting": waiting})
         )
     elif is_flushed:
-        click.echo(f"flushed after {seconds:.2f} s: {len(ends):,} lanes, {shown(places.log_dir)}")
+        click.echo(f"flushed after {seconds:.2f} s, {len(ends):,} lane(s): {shown(places.log_dir)}")
     else:
         click.echo(
             f"not flushed after {timeout:g} s: {len(waiting):,} of {len(ends):,} lanes are behind. "

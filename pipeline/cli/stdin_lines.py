@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK_BYTES: Final = 1 * MIB
+_REST_WAIT_MS: Final = 50
 LINE_BYTES_MAX: Final = 16 * MIB
 """A longer line is not looked into: it is text, in parts. It bounds the memory that a line can take."""
 _ESCAPED_MAX: Final = 8
@@ -71,7 +72,20 @@ def read(fd: int, wake_fd: int) -> Iterator[Lines]:
             held, size = [], 0
     rest = b"".join(held)
     if rest:
-        yield Lines([rest], part + 1 if part else 0)
+        yield Lines([rest + _rest_of_line(fd)], part + 1 if part else 0)
+
+
+def _rest_of_line(fd: int) -> bytes:
+    """Read on to the end of the line and not a byte further, as far as it comes without waiting."""
+    found = bytearray()
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while len(found) < LINE_BYTES_MAX and poll.poll(_REST_WAIT_MS):
+        byte = os.read(fd, 1)
+        if byte in (b"", b"\n"):
+            break
+        found += byte
+    return bytes(found)
 
 
 def _is_woken(poll: select.poll, wake_fd: int) -> bool:

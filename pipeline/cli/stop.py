@@ -28,7 +28,8 @@ Examples:
 
 \b
 A service waits for its producers to end, up to drain_timeout_sec (30), since their last records belong to
-this day's work as well. Nothing is lost in any case: what is not written stays in the queue.
+the stream as well; a second `pipeline stop` ends that wait. Nothing is lost in any case: what is not written
+stays in the queue.
 """
 
 

@@ -47,7 +47,7 @@ class Checkpoint:
         }
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.replace(self.path, orjson.dumps(content), durable=True)
+            files.replace(self.path, orjson.dumps(content), durable=True, is_only_writer=True)
         except OSError as error:
             self.error = str(error)
             return False

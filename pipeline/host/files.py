@@ -48,9 +48,13 @@ def write_all(fd: int, data: bytes) -> None:
         done += os.write(fd, data[done:])
 
 
-def replace(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o600) -> None:
+def replace(
+    path: Path, data: bytes, *, durable: bool = False, mode: int = 0o600, is_only_writer: bool = False
+) -> None:
     """Put `data` in place of the file at once: a reader sees the old content or the new, never a half."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # Several processes may write settings.json at once; what has one writer has one draft, which a kill
+    # leaves once.
+    draft = path.with_name(f".{path.name}.new" if is_only_writer else f".{path.name}.{os.getpid()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         write_all(fd, data)
@@ -83,9 +87,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def write_json(path: Path, value: object, *, durable: bool = False) -> None:
+def write_json(path: Path, value: object, *, is_only_writer: bool = False) -> None:
     """Put a JSON object in place of the file at once."""
-    replace(path, json.dumps(value, indent=1, default=str).encode(), durable=durable)
+    replace(path, json.dumps(value, indent=1, default=str).encode(), is_only_writer=is_only_writer)
 
 
 def remove(path: Path) -> None:

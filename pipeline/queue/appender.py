@@ -116,8 +116,8 @@ class Appender:
         second = now // NANO
         self.look_due = True
         if not self._period.start_sec <= second < self._period.end_sec:
+            self._close_room()  # first: a signal handler may raise before the period is there
             self._period = period_of(second, self._settings.timezone)
-            self._close_room()
         if self.is_pressed:
             self._measure(0, reserve=True)
         self.is_lost = self.lane.is_lost()

@@ -31,6 +31,7 @@ reported.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +49,7 @@ HEAD_WORD: Final = 2
 """Index of the head among the 8-byte words of the header."""
 STATE_WORD: Final = 4
 STATE_OFFSET: Final = 32
+_PERIOD: Final = re.compile(rb"^\d{4,}-\d\d-\d\d$")
 OPEN: Final = 0
 SUCCEEDED: Final = 1
 
@@ -123,6 +125,9 @@ def unpack_header(data: bytes, where: str) -> Header:
         raise LaneError(
             "a segment of an unknown version", where=where, cause=f"version {version}, known {VERSION}"
         )
+    name = period.rstrip(b"\0")
+    if not _PERIOD.match(name):
+        raise LaneError("a segment with a damaged header", where=where, cause=f"period {name!r}")
     return Header(
         version,
         place,

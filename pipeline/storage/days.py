@@ -117,7 +117,8 @@ class Days:
     def all_of(self, period: str) -> list[Path]:
         """Return every plain file that may hold records of a period, renamed ones included."""
         names = sorted(name for name in files.names_in(self.directory) if name.startswith(period))
-        return [self.directory / name for name in names if not name.endswith((".zst", ".gz"))]
+        paths = [self.directory / name for name in names if not name.endswith((".zst", ".gz"))]
+        return [path for path in paths if path.is_file()]
 
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
