@@ -13,12 +13,12 @@ from pipeline.emitter import Emitter
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
-from pipeline.queueing import QueueFace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from pipeline.queueing import QueueFace
     from pipeline.settings import Settings
 
 _ASYNC_POLL_SEC = 0.002
@@ -63,6 +63,8 @@ class Pipeline:
     @property
     def queue(self) -> QueueFace:
         """The queue as `multiprocessing.Queue` offers it, for `logging.handlers.QueueHandler(pl.queue)`."""
+        from pipeline.queueing import QueueFace
+
         return QueueFace(self._emitter, is_enabled=self._is_open)
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:

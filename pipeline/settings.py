@@ -8,14 +8,14 @@ value that cannot be used is one clear line; it falls back to the default and is
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 from pipeline.errors import SettingsError
 from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
@@ -107,7 +107,7 @@ def _mode(value: Any) -> int:
 
 def _pool(value: Any) -> dict[str, int]:
     try:
-        pool = json.loads(value) if isinstance(value, str) else value
+        pool = orjson.loads(value) if isinstance(value, str) else value
     except ValueError:
         pool = None
     if not isinstance(pool, Mapping) or set(pool) - {"writer"}:
@@ -301,13 +301,19 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = Path(path).expanduser()
     try:
         content = file.read_text(encoding="utf-8")
-        found = tomllib.loads(content) if file.suffix == ".toml" else json.loads(content)
+        found = _parsed_toml(content) if file.suffix == ".toml" else orjson.loads(content)
     except (OSError, ValueError) as error:
         raise SettingsError("the settings file cannot be read", where=str(file), cause=error) from error
     block = found.get("logging", found) if isinstance(found, dict) else None
     if not isinstance(block, dict):
         raise SettingsError("the settings file holds no table", where=str(file))
     return _flat(block)
+
+
+def _parsed_toml(content: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(content)
 
 
 def _flat(given: Mapping[str, Any]) -> dict[str, Any]:

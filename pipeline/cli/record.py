@@ -219,7 +219,8 @@ def _signals(tally: Tally) -> Iterator[int]:
         signal.alarm(0)
         signal.set_wakeup_fd(-1)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Once asked to end we do, and say how; being asked again must not cut that short.
+            signal.signal(number, signal.SIG_IGN if tally.signal else handler)
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+import orjson
 
 from pipeline.host import failpoint
 
@@ -81,7 +82,7 @@ def sync_directory(path: Path) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, None when there is no such file or it holds something else."""
     try:
-        found = json.loads(path.read_bytes())
+        found = orjson.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -89,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, value: object, *, is_only_writer: bool = False) -> None:
     """Put a JSON object in place of the file at once."""
-    replace(path, json.dumps(value, indent=1, default=str).encode(), is_only_writer=is_only_writer)
+    replace(path, orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str), is_only_writer=is_only_writer)
 
 
 def remove(path: Path) -> None:
@@ -107,6 +108,13 @@ def remove_directory(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it, as far as that is possible."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def names_in(path: Path) -> list[str]:

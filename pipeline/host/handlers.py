@@ -25,10 +25,12 @@ def is_from_signal_handler(error: BaseException) -> bool:
 
 
 def _code_of(handler: object) -> CodeType | None:
-    if not callable(handler):
-        return None
+    """Return the code that a function, a method or an object with `__call__` runs."""
     target = getattr(handler, "__func__", handler)
-    code = getattr(target, "__code__", None) or getattr(
-        getattr(type(target), "__call__", None), "__code__", None
-    )
-    return code if isinstance(code, CodeType) else None
+    for holder in (target, *type(target).__mro__):
+        code = getattr(
+            vars(holder).get("__call__", holder) if isinstance(holder, type) else holder, "__code__", None
+        )
+        if isinstance(code, CodeType):
+            return code
+    return None

@@ -8,7 +8,6 @@ the writer never sees a lane that looks dead because it is only half made.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -136,7 +135,7 @@ class Lane:
         try:
             return self._make_in(draft)
         except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            files.remove_tree(draft)
             raise
 
     def _make_in(self, draft: Path) -> RecordLock:

@@ -30,10 +30,11 @@ reported.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 from pipeline.errors import LaneError
 from pipeline.limits import OFFSET_BITS, SEGMENT_HEADER_BYTES, require
@@ -166,7 +167,7 @@ class About(NamedTuple):
 
 def pack_alive(process: dict[str, Any]) -> bytes:
     """Return the content of a new `alive` file."""
-    about = json.dumps(process).encode()
+    about = orjson.dumps(process)
     return (bytes([ALIVE]).ljust(ABOUT_OFFSET, b"\0") + about).ljust(ALIVE_BYTES, b" ")[:ALIVE_BYTES]
 
 
@@ -179,7 +180,7 @@ def unpack_alive(data: bytes) -> About:
     """Return what an `alive` file says; a damaged one says as much as can be read."""
     data = data.ljust(ABOUT_OFFSET, b"\0")
     try:
-        process = json.loads(data[ABOUT_OFFSET:])
+        process = orjson.loads(data[ABOUT_OFFSET:].rstrip())
     except ValueError:
         process = {}
     return About(data[0], data[1], _COUNTERS.unpack_from(data, COUNTERS_OFFSET), process)

@@ -8,7 +8,6 @@ counter and no lock, so two of them may overshoot the quota by a segment each.
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 from typing import Final
 
@@ -69,8 +68,8 @@ def preferred_place(lanes: str, *, is_memory: bool) -> tuple[str, str]:
         return "disk", "the runtime directory is not on a file system in memory"
     if lanes != "auto":
         return lanes, "set"
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return "disk", f"{platform.machine()} does not keep the order of stores"
+    if (machine := os.uname().machine) not in ("x86_64", "AMD64"):
+        return "disk", f"{machine} does not keep the order of stores"
     if is_container_with_own_memory():
         return "disk", "/dev/shm ends with this container"
     return "memory", "auto"
