@@ -80,6 +80,8 @@ class ControlPage:
         self.intents: dict[int, Intent] = {}
         self.is_trusted = self._load()
         """Whether positions follow from the page. If not, the files have to be asked, until `trust`."""
+        self.named_files = {intent.file for intent in self.intents.values()}
+        """The files that the last writer was at: they may end in a half line."""
         if not self.is_trusted:
             self.distrust()
 
@@ -121,6 +123,11 @@ class ControlPage:
         files.pwrite_all(self.fd, bytes(_PAGE_BYTES - _INTENTS_OFFSET), _INTENTS_OFFSET)
         files.pwrite_all(self.fd, _HEAD.pack(_MAGIC, _VERSION, 0, 0), 0)
 
+    def doubt(self) -> None:
+        """Have the next writer ask the files; this one knows what it is doing, until `trust`."""
+        os.pwrite(self.fd, struct.pack("=Q", 0), _TRUSTED_OFFSET)
+        self.is_trusted = False
+
     def trust(self) -> None:
         """Say that positions follow from the page again."""
         os.pwrite(self.fd, struct.pack("=Q", 1), _TRUSTED_OFFSET)
@@ -143,17 +150,16 @@ class ControlPage:
         os.close(self.fd)
 
     def _load(self) -> bool:
-        magic, version, committed, trusted = _HEAD.unpack(
-            files.pread_all(self.fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
-        )
-        if magic != _MAGIC or version != _VERSION or not trusted:
+        head = files.pread_all(self.fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
+        magic, version, committed, trusted = _HEAD.unpack(head)
+        if magic != _MAGIC or version != _VERSION:
             return False
         self.committed = committed
         for slot in (0, 1):
             intent = self._load_slot(slot)
             if intent is not None:
                 self.intents[slot] = intent
-        return committed == 0 or self.last_intent() is not None
+        return bool(trusted) and (committed == 0 or self.last_intent() is not None)
 
     def _load_slot(self, slot: int) -> Intent | None:
         """

@@ -156,12 +156,14 @@ class Pump:
         failpoint.reach("writer.redeliver.before")
         period = self._period_of(self._lost[0])
         part = list(takewhile(lambda piece: self._period_of(piece) == period, self._lost[:BATCH_SLICES_MAX]))
-        if self._append(period, part, [], is_again=True):
-            del self._lost[: len(part)]
+        self._append(period, part, [], is_again=True)
         failpoint.reach("writer.redeliver.after")
 
     def _take_lost(self, file_name: str) -> None:
-        self._lost[:0] = self._unsynced.pop(file_name, [])
+        lost = self._unsynced.pop(file_name, [])
+        if lost:
+            self.page.doubt()  # positions are past it: a successor has to go back to what is durable
+        self._lost[:0] = lost
 
     def _append(
         self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
@@ -193,6 +195,9 @@ class Pump:
         file.append(chunks)
         failpoint.reach("writer.append.after")
         self.page.commit(intent.batch)
+        if self._lost:
+            again = set(intent.slices)
+            self._lost = [piece for piece in self._lost if piece not in again]
         self.records = intent.records
         self.bytes_written += intent.length
         self.batches += 1

@@ -19,11 +19,11 @@ from pipeline.host import failpoint
 from pipeline.storage import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterator
 
     from pipeline.delivery.control import Intent
     from pipeline.delivery.pump import Pump
-    from pipeline.queue.lanes import WatchedLane
+    from pipeline.queue.tailer import OpenSegment
 
 
 def recover(pump: Pump, beat: Callable[[], None]) -> str:
@@ -48,6 +48,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     """
     pump.needs_files = True
     failpoint.reach("writer.recover.files")
+    named = pump.page.named_files | {intent.file for intent in pump.page.intents.values()}
     pump.page.distrust()
     failpoint.reach("writer.recover.distrusted")
     lanes = pump.lanes.all()
@@ -56,14 +57,10 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         lane.tailer.open_all()
         lane.tailer.start_at_first()
         beat()
-    producers = {lane.producer for lane in lanes}
-    found: dict[str, set[int]] = {producer: set() for producer in producers}
-    for period in _periods(pump):
-        for name in pump.days.names_of(period):
-            mend_tail(pump, name, lanes)
-        for path in pump.days.all_of(period):
-            for producer, numbers in stored.stored_numbers(path, producers, beat).items():
-                found[producer] |= numbers
+    found = _stored(pump, beat)
+    names = named | {name for period in _periods(pump) for name in pump.days.names_of(period)}
+    for name in sorted(name for name in names if (pump.days.directory / name).is_file()):
+        mend_tail(pump, name, found)
     for lane in lanes:
         lane.tailer.stored = found[lane.producer] or None
     pump.sync_files_of(_periods(pump))
@@ -71,14 +68,28 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     failpoint.reach("writer.recover.looked")
 
 
-def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
-    """Complete the half line at the end of a file from the lane that holds it, or cut it into quarantine."""
+def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
+    """Return the numbers that the files hold, of each lane's producer."""
+    found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}
+    for period in _periods(pump):
+        for path in pump.days.all_of(period):
+            for producer, numbers in stored.stored_numbers(path, found, beat).items():
+                found[producer] |= numbers
+    return found
+
+
+def mend_tail(pump: Pump, name: str, found: dict[str, set[int]]) -> None:
+    """
+    Complete the half line at the end of a file from the lane that holds it, or cut it into quarantine.
+
+    Only a record that no file holds can be the one; it is added to `found` then.
+    """
     path = pump.days.directory / name
     offset, torn = stored.torn_tail(path)
     if not torn:
         return
     failpoint.reach("writer.recover.mend")
-    rest = _rest_of(torn, lanes)
+    rest = _rest_of(torn, pump, found)
     file = pump.days.open_by_name(name)
     if rest:
         file.append([rest])
@@ -91,19 +102,27 @@ def mend_tail(pump: Pump, name: str, lanes: Collection[WatchedLane]) -> None:
     pump.days.let_go(file)
 
 
-def _rest_of(torn: bytes, lanes: Collection[WatchedLane]) -> bytes:
+def _rest_of(torn: bytes, pump: Pump, found: dict[str, set[int]]) -> bytes:
     """Return what is missing behind a half line, empty when no lane holds its record."""
-    for lane in lanes:
-        if torn.count(b'"') > 1 and lane.producer.encode() not in torn and b'"producer":"' in torn:
-            continue
+    for lane in pump.lanes.all():
         for segment in lane.tailer.segments.values():
-            segment.refresh()
-            content = b"\n" + segment.read(segment.start, segment.end)
-            place = content.find(b"\n" + torn)
-            if place >= 0:
-                behind = place + 1 + len(torn)
-                return content[behind : content.index(b"\n", behind) + 1]
+            for line in _lines_like(torn, segment):
+                number = stored.number_of(line)
+                if number is not None and number not in found[lane.producer]:
+                    found[lane.producer].add(number)
+                    return line[len(torn) :]
     return b""
+
+
+def _lines_like(torn: bytes, segment: OpenSegment) -> Iterator[bytes]:
+    """Yield the lines of a segment that begin as a half line does."""
+    segment.refresh()
+    content = b"\n" + segment.read(segment.start, segment.end)
+    place = content.find(b"\n" + torn)
+    while place >= 0:
+        end = content.index(b"\n", place + 1) + 1
+        yield content[place + 1 : end]
+        place = content.find(b"\n" + torn, end - 1)
 
 
 def _periods(pump: Pump) -> set[str]:
