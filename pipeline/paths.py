@@ -62,6 +62,11 @@ class Places(NamedTuple):
         return self.log_dir / ".pipeline"
 
     @property
+    def unknown_lanes_dir(self) -> Path:
+        """Lanes that another version of this library wrote: kept whole, not read."""
+        return self.belongings_dir / "unknown_lanes"
+
+    @property
     def workers_log(self) -> Path:
         """The workers' own messages."""
         return self.belongings_dir / "workers.log"

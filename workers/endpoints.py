@@ -36,6 +36,9 @@ class Endpoints:
         bound_host, bound_port, *_ = self._server.server_address
         shown = f"[{bound_host!s}]" if ":" in str(bound_host) else str(bound_host)
         self.address = f"{shown}:{bound_port}"
+
+    def serve(self) -> None:
+        """Begin to answer."""
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 
     def close(self) -> None:

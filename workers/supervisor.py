@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline import launch
-from pipeline.health import snapshot
-from pipeline.health.snapshot import Facts, WorkerView
 from pipeline.host import clock, failpoint, files, locks, processes, stderr
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.paths import Places, create_runtime
-from pipeline.queue import depth, usage
+from pipeline.queue import depth
 from pipeline.settings import Settings
 from pipeline.storage.directories import make_belongings
+from workers import departure
 from workers.endpoints import Endpoints
 from workers.journal import Journal
 from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, History
+from workers.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,18 +57,15 @@ class Supervisor:
         self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._started_at = clock.monotonic()
         self._start_at = 0.0
-        self._crashed_at: float | None = None
+        self.crashed_at: float | None = None
         self._grace_from = clock.monotonic()
         self._ticked_at = clock.monotonic()
         self._aborted_at = 0.0
         self._stop_by = 0.0
         self._cause = ""
-        self._snapshot: dict[str, Any] = {}
-        self._snapshot_lock = threading.Lock()
-        self._place_reason = usage.preferred_place(self.settings.lanes, is_memory=places.is_memory)[1]
-        self._disk_depth = depth.Depth()
-        threading.Thread(target=self._measure_disk, name="disk-depth", daemon=True).start()
-        self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, self.health)
+        viewpoint = Viewpoint(self)
+        self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, viewpoint.health)
+        self.endpoints.serve()
 
     def run(self) -> int:
         """Supervise until nothing is left to do; returns the exit code."""
@@ -79,11 +75,6 @@ class Supervisor:
             if self._is_over():
                 return EXIT_DONE
             self._pause()
-
-    def health(self) -> dict[str, Any]:
-        """Return a fresh snapshot; called by the threads that serve it."""
-        with self._snapshot_lock:
-            return self._compose()
 
     def note_signal(self, number: int, _frame: object = None) -> None:
         """Keep a signal for the loop."""
@@ -141,7 +132,7 @@ class Supervisor:
             )
             self.adopted_pid = 0
             self._note_end(code)
-        if self._writer_pid():
+        if self.writer_pid():
             self._check_heartbeat()
         elif self._needs_writer():
             self._start_writer()
@@ -149,7 +140,7 @@ class Supervisor:
     def _needs_writer(self) -> bool:
         if self.stop_signal or self.history.has_given_up or clock.monotonic() < self._start_at:
             return False
-        return self.last_exit != EXIT_DONE or self.history.restarts == 0 or self._has_lanes()
+        return self.last_exit != EXIT_DONE or self.history.restarts == 0 or departure.has_lanes(self.places)
 
     def _start_writer(self) -> None:
         """Start a writer, or adopt the one that an earlier supervisor left."""
@@ -189,7 +180,7 @@ class Supervisor:
         self._start_at = clock.monotonic() + self.history.delay_sec
         self._cause = _cause(code)
         if code not in (EXIT_DONE, EXIT_REPLACE):
-            self._crashed_at = clock.monotonic()
+            self.crashed_at = clock.monotonic()
             self.journal.note(f"the writer ended after {ran:.1f} s: {self._cause}")
 
     def _check_heartbeat(self) -> None:
@@ -198,19 +189,20 @@ class Supervisor:
 
         Its successor waits for the append lock.
         """
-        if self._heartbeat_age() <= self.settings.heartbeat_timeout_sec:
+        if self.heartbeat_age() <= self.settings.heartbeat_timeout_sec:
             return
-        pid = self._writer_pid()
+        pid = self.writer_pid()
         now = clock.monotonic()
         if not self._aborted_at:
             self._aborted_at = now
-            self.journal.note(f"no heartbeat from the writer for {self._heartbeat_age():.1f} s: SIGABRT")
+            self.journal.note(f"no heartbeat from the writer for {self.heartbeat_age():.1f} s: SIGABRT")
             self._signal_writer(signal.SIGABRT)
             self._signal_writer(signal.SIGCONT)
         elif now - self._aborted_at > _ABORT_GRACE_SEC and pid:
             self._signal_writer(signal.SIGKILL)
 
-    def _heartbeat_age(self) -> float:
+    def heartbeat_age(self) -> float:
+        """Return the age of the writer's heartbeat in seconds, at most as old as the last fresh interval."""
         try:
             stamp = int.from_bytes(self.places.runtime("writer.beat").read_bytes()[:8], "little") / clock.NANO
         except OSError:
@@ -218,24 +210,27 @@ class Supervisor:
         return max(0.0, clock.monotonic() - max(stamp, self._grace_from))
 
     def _signal_writer(self, number: signal.Signals) -> None:
-        pid = self._writer_pid()
+        pid = self.writer_pid()
         if pid:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 return
 
-    def _writer_pid(self) -> int:
+    def writer_pid(self) -> int:
+        """Return the pid of the writer, 0 when there is none."""
         return self.writer.pid if self.writer is not None else self.adopted_pid
 
     def _is_over(self) -> bool:
         """Whether to exit: stopped, or nobody left. The last look is taken with the door closed."""
-        if self._writer_pid():
+        if self.writer_pid():
             if not self.stop_signal or clock.monotonic() < self._stop_by:
                 return False
             self._signal_writer(signal.SIGKILL)
         if self.stop_signal:
-            self._leave(keep_lanes=self._has_lanes())
+            departure.leave(self.places, keep_lanes=departure.has_lanes(self.places))
+            if self.is_service:
+                departure.mark_service(self.places)
             return True
         if self.last_exit != EXIT_DONE or self.history.restarts == 0:
             return False
@@ -249,32 +244,12 @@ class Supervisor:
         except OSError:
             return True  # the runtime directory is gone, and with it everybody's way to us
         try:
-            if self._has_lanes():
+            if departure.has_lanes(self.places):
                 return False
-            self._leave(keep_lanes=False)
+            departure.leave(self.places, keep_lanes=False)
         finally:
             gate.release()
         return True
-
-    def _leave(self, *, keep_lanes: bool) -> None:
-        """Take away what says that we are here; the runtime directory too when no lane needs it."""
-        failpoint.reach("supervisor.leave.before")
-        files.remove(self.places.runtime("supervisor.json"))
-        if self.places.log_dir.is_dir():
-            files.remove(self.places.belongings_dir / "supervisor.json")
-        if self.is_service and self.stop_signal:
-            files.write_json(self.places.service_mark, {"stopped": clock.wall_text()})
-        if not keep_lanes:
-            failpoint.reach("supervisor.leave.before_remove")
-            shutil.rmtree(self.places.runtime_dir, ignore_errors=True)
-            failpoint.reach("supervisor.leave.removed")
-            files.remove_directory(self.places.runtime_dir.parent)
-            _remove_disk_lanes(self.places)
-
-    def _has_lanes(self) -> bool:
-        parents = (self.places.lanes_dir, self.places.disk_lanes_dir)
-        lanes = [parent / name for parent in parents for name in files.names_in(parent) if name[0] != "."]
-        return any((lane / "alive").exists() for lane in lanes)
 
     def _mend_runtime(self) -> None:
         """Re-create what somebody removed of the runtime directory."""
@@ -312,39 +287,6 @@ class Supervisor:
         while True:
             self._disk_depth = depth.measure(self.places.disk_lanes_dir)
             clock.sleep(_DISK_DEPTH_SEC)
-
-    def _compose(self) -> dict[str, Any]:
-        crashed = None if self._crashed_at is None else clock.monotonic() - self._crashed_at
-        pid = self._writer_pid()
-        writer = WorkerView(
-            role="writer",
-            pid=pid,
-            state=self._writer_state(pid),
-            heartbeat_age_sec=round(self._heartbeat_age(), 3) if pid else 0.0,
-            restarts=self.history.restarts,
-            rss_bytes=processes.resident_bytes(pid) if pid else 0,
-            crashed_age_sec=crashed,
-        )
-        me = WorkerView("supervisor", os.getpid(), "running", 0.0, 0, processes.resident_bytes())
-        return snapshot.compose(
-            Facts(
-                settings=self.settings,
-                writer=writer,
-                supervisor=me,
-                depth=depth.measure(self.places.lanes_dir).plus(self._disk_depth),
-                said=files.read_json(self.places.runtime("writer.json")) or {},
-                complaints=self.complaints,
-                address=self.endpoints.address,
-                is_port_taken=self.endpoints.is_port_taken,
-                is_service=self.is_service,
-                place_reason=self._place_reason,
-            )
-        )
-
-    def _writer_state(self, pid: int) -> str:
-        if pid:
-            return "stopped" if processes.state_letter(pid) in ("T", "t") else "running"
-        return "boot_failed" if self.last_exit == EXIT_BOOT_FAILED else "down"
 
 
 def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
@@ -412,11 +354,3 @@ def _cause(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"{name} (out of memory, perhaps)" if name == "SIGKILL" else name
-
-
-def _remove_disk_lanes(places: Places) -> None:
-    lane_dir = places.disk_lanes_dir
-    if any((lane_dir / name / "alive").exists() for name in files.names_in(lane_dir) if name[0] != "."):
-        return
-    shutil.rmtree(lane_dir, ignore_errors=True)
-    files.remove_directory(lane_dir.parent)

@@ -8,10 +8,7 @@ It holds the append lock all its life and does nothing to a file without it.
 from __future__ import annotations
 
 import gc
-import os
-import select
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
@@ -27,19 +24,19 @@ from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
-from pipeline.queue.usage import preferred_place
 from pipeline.storage.days import Days
-from pipeline.storage.directories import make_belongings
+from workers import statement
 from workers.announcer import Announcer
-from workers.journal import Journal
+from workers.fence import Fence
 from workers.policy import EXIT_DONE, EXIT_REPLACE
+from workers.pulse import Pulse
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+    from workers.journal import Journal
 
 IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
-UNKNOWN_LANES: Final = "unknown_lanes"
 _STATUS_SEC: Final = 0.5
 _ADOPT_SEC: Final = 60.0
 _RETRY_SEC: Final = 1.0
@@ -61,22 +58,16 @@ class Writer:
         self.wants_sync = False
         self.wants_reopen = False
         self.stop_signal = 0
-        self._beat_fd = os.open(places.runtime("writer.beat"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._bell = bell.hang_up(places)
-        self._poll = select.poll()
-        self._poll.register(self._bell, select.POLLIN)
-        self._supervisor = -1
+        self._pulse = Pulse(places)
+        self.beat = self._pulse.beat
+        self._fence = Fence(places, settings)
         self._synced_at = clock.monotonic()
         self._status_at = 0.0
         self._adopted_at = clock.monotonic()
         self._retry_at = 0.0
         self._alone_since = 0.0
         self._stop_by = 0.0
-        self.beat()
-
-    def beat(self) -> None:
-        """Stamp the heartbeat: called by this loop and by every long step in it, never by another thread."""
-        os.pwrite(self._beat_fd, clock.monotonic_ns().to_bytes(8, "little"), 0)
+        self._is_too_big = False
 
     def acquire_append_lock(self) -> None:
         """Wait until no other process can append to our files."""
@@ -89,24 +80,14 @@ class Writer:
     def _has_append_lock(self) -> bool:
         """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
         try:
-            make_belongings(self.places, self.settings)
-            self.instance = self._choose_instance()
-            name = f"append.{self.instance}.lock" if self.instance else "append.lock"
-            lock = RecordLock(self.places.belongings_dir / name)
-            if not lock.try_acquire():
-                lock.close()
-                self.state = "waiting_for_append_lock"
-                return False
-            if not self.instance:
-                about = {"instance": self.places.instance}
-                files.write_json(self.places.belongings_dir / "primary.json", about, is_only_writer=True)
+            is_held = self._fence.try_acquire()
         except OSError as error:
             self.state = "waiting_for_log_dir"
             self._note_failure(error)
             return False
-        self._append_lock = lock
+        self.state = self.state if is_held else "waiting_for_append_lock"
         self.append_error = ""
-        return True
+        return is_held
 
     def recover(self, cause: str, restarts: int) -> None:
         """Take over from the last writer."""
@@ -114,8 +95,8 @@ class Writer:
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
         self.lanes = Lanes(self.places, self._is_own)
-        self.checkpoint = Checkpoint(self.places.state_dir, self.instance)
-        self.days = Days(self.places, self.settings, self.instance, self._note_file_change)
+        self.checkpoint = Checkpoint(self.places.state_dir, self._fence.instance)
+        self.days = Days(self.places, self.settings, self._fence.instance, self._note_file_change)
         known = self.checkpoint.load()
         self.days.known = known.get("files", {})
         self.days.sealed = set(known.get("sealed", []))
@@ -239,7 +220,7 @@ class Writer:
     def _keep_unknown(self, lane: WatchedLane) -> None:
         """Put a lane that another version of this library wrote out of the way, whole."""
         self.journal.note(f"kept, not read: {lane.tailer.unknown}")
-        self.lanes.keep_aside(lane, self.places.belongings_dir / UNKNOWN_LANES)
+        self.lanes.keep_aside(lane, self.places.unknown_lanes_dir)
 
     def _look_around(self) -> None:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
@@ -278,25 +259,17 @@ class Writer:
             return
         create_runtime(self.places)
         self.journal.note("the runtime directory was removed; made again")
-        os.close(self._bell)
-        self._poll.unregister(self._bell)
-        self._bell = bell.hang_up(self.places)
-        self._poll.register(self._bell, select.POLLIN)
-        self._beat_fd = os.open(
-            self.places.runtime("writer.beat"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        self._pulse.renew()
         self._lock_again = RecordLock(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
 
     def _mend_append_lock(self) -> None:
         """Make the append lock again when the log directory was replaced: what we hold keeps nobody out."""
-        if self._append_lock.is_current() or not self.places.log_dir.is_dir():
-            return
-        self._append_lock.close()
-        state = self.state
-        self.acquire_append_lock()
-        self.state = state
+        if self._fence.is_void():
+            self._fence.give_up()
+            self.acquire_append_lock()
+            self.state = "writing"
 
     def _mind_memory(self) -> None:
         limit = self.settings.worker_memory_max_mb * MIB
@@ -307,8 +280,6 @@ class Writer:
         else:
             self.pump.batch_bytes_max = self.settings.batch_max_bytes
         self._is_too_big = processes.resident_bytes() > limit
-
-    _is_too_big = False
 
     def _exit_code(self) -> int | None:
         if self._is_too_big:
@@ -354,12 +325,7 @@ class Writer:
     def _wait(self) -> None:
         is_quiet = self.pump.unsynced_bytes == 0
         timeout = POLL_IDLE_SEC if is_quiet else min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
-        try:
-            ready = self._poll.poll(min(timeout, BEAT_INTERVAL_SEC) * 1000)
-        except InterruptedError:
-            return
-        if ready:
-            self.wants_sync |= bell.SYNC in bell.heard(self._bell)
+        self.wants_sync |= bell.SYNC in self._pulse.wait(min(timeout, BEAT_INTERVAL_SEC))
 
     def _is_own(self, producer: str) -> bool:
         return any(appender.lane.producer == producer for appender in self._own.appenders())
@@ -386,20 +352,6 @@ class Writer:
         except OSError as error:
             self.journal.note(f"no disk lanes here: {error}")
 
-    def _choose_instance(self) -> str:
-        """
-        Return "" for the plain file names, which the first instance has while it lives.
-
-        Else our own suffix.
-        """
-        claimed = (files.read_json(self.places.belongings_dir / "primary.json") or {}).get("instance")
-        if claimed in (None, self.places.instance):
-            return ""
-        probe = RecordLock(self.places.belongings_dir / "append.lock")
-        is_free = probe.try_acquire()
-        probe.close()
-        return "" if is_free else self.places.instance
-
     def _note_file_change(self, file: str, change: str, size: int) -> None:
         self.journal.note(f"{file}: {change}, {size} bytes")
         self._own.emit("file_changed", file=file, change=change, bytes=size, level="WARNING")
@@ -408,71 +360,6 @@ class Writer:
         """Publish what this writer knows of itself."""
         self._status_at = clock.monotonic()
         try:
-            files.write_json(self.places.runtime("writer.json"), self._status() | more)
+            files.write_json(self.places.runtime("writer.json"), statement.of(self) | more)
         except OSError:
             return  # a removed runtime directory is made again by `_mend_runtime`
-
-    def _status(self) -> dict[str, Any]:
-        status: dict[str, Any] = {
-            "pid": os.getpid(),
-            "state": self.state,
-            "append_error": self.append_error,
-            "last_error": self.append_error,
-            "recovered_by": self.recovered_by,
-            "disk_free_bytes": files.free_bytes(self.places.log_dir),
-            "place": preferred_place(self.settings.lanes, is_memory=self.places.is_memory)[0],
-        }
-        if self.state == "writing":
-            status |= self._work_status()
-        return status
-
-    def _work_status(self) -> dict[str, Any]:
-        pump = self.pump
-        unsynced = sum(lane.tailer.written > lane.tailer.durable for lane in self.lanes.all())
-        return {
-            "counts": {
-                "written": pump.records,
-                "durable": pump.durable_records,
-                "bytes": pump.bytes_written,
-                "batches": pump.batches,
-                "append_failures": self.append_failures,
-            },
-            "dropped": self.announcer.dropped,
-            "dropped_age_sec": self.announcer.dropped_age_sec(),
-            "checkpoint_error": self.checkpoint.error,
-            "files": sorted(file.name for file in self.days.open.values()),
-            "lanes": len(self.lanes.watched),
-            "unknown_lanes": len(files.names_in(self.places.belongings_dir / UNKNOWN_LANES)),
-            "lanes_behind_sync": unsynced,
-        }
-
-
-def open_lock(places: Places) -> RecordLock | None:
-    """Take the lock that says a writer runs here; None when another one has it."""
-    create_runtime(places)
-    lock = RecordLock(places.runtime("writer.lock"))
-    return lock if lock.try_acquire() else None
-
-
-def install_signals(writer: Writer) -> None:
-    """Signals only leave a note; the loop acts."""
-
-    def stop(number: int, _frame: object) -> None:
-        writer.stop_signal = number
-
-    def sync(_number: int, _frame: object) -> None:
-        writer.wants_sync = True
-
-    def reopen(_number: int, _frame: object) -> None:
-        writer.wants_reopen = writer.wants_sync = True
-
-    for number in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, sync)
-    signal.signal(signal.SIGHUP, reopen)
-
-
-def journal_for(places: Places) -> Journal:
-    """Return the writer's journal."""
-    return Journal(Path(places.workers_log), "writer")

@@ -292,8 +292,25 @@ class Pump:
             self._take_lost(file.name)
             return
         self._beat()
-        file.sync()
+        try:
+            file.sync()
+        except OSError:
+            self._retreat(file)
+            raise
         self._unsynced.pop(file.name, None)
+
+    def _retreat(self, file: DayFile) -> None:
+        """
+        Take back what a failed fsync left in doubt, and write it again in a part.
+
+        A second fsync would say that all is well although the pages are gone, and a re-read proves nothing.
+        While the file cannot even be shortened, nothing of it is released, and the next sync comes here
+        again.
+        """
+        self.page.doubt()
+        file.cut_to(file.synced_size)
+        self._take_lost(file.name)
+        self.days.abandon(file)
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]

@@ -77,6 +77,10 @@ class Days:
             file.size = file.actual_size()
         return change
 
+    def abandon(self, file: DayFile) -> None:
+        """Write on in a part; the file gets no more bytes."""
+        self._continue_in_part(file)
+
     def find(self, name: str, device: int, inode: int) -> DayFile | None:
         """Return the open file of this identity, wherever in the log directory its name is now."""
         for candidate in (name, *files.names_in(self._places.log_dir)):

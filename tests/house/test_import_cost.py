@@ -20,7 +20,7 @@ HEAVY = [
     "sqlite_utils",
     "subprocess",
     "tenacity",
-    "urllib",
+    "urllib.request",
     "workers",
     "zstandard",
 ]

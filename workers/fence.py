@@ -1,0 +1,62 @@
+"""The append lock: whoever appends to a set of files holds it, and nobody else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.host import files
+from pipeline.host.locks import RecordLock
+from pipeline.storage.directories import make_belongings
+
+if TYPE_CHECKING:
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
+
+
+class Fence:
+    """
+    Held by a writer all its life.
+
+    `instance` is "" for the plain file names, which the first instance has while it lives, else our own
+    suffix.
+    """
+
+    def __init__(self, places: Places, settings: Settings) -> None:
+        self.instance = ""
+        self._places = places
+        self._settings = settings
+        self._lock: RecordLock | None = None
+
+    def try_acquire(self) -> bool:
+        """Take the lock unless another process has it. OSError when the log directory cannot be used."""
+        make_belongings(self._places, self._settings)
+        self.instance = self._choose_instance()
+        name = f"append.{self.instance}.lock" if self.instance else "append.lock"
+        lock = RecordLock(self._places.belongings_dir / name)
+        if not lock.try_acquire():
+            lock.close()
+            return False
+        self._lock = lock
+        if not self.instance:
+            claim = {"instance": self._places.instance}
+            files.write_json(self._places.belongings_dir / "primary.json", claim, is_only_writer=True)
+        return True
+
+    def is_void(self) -> bool:
+        """Whether the log directory was replaced, so that what we hold keeps nobody out."""
+        return self._lock is not None and not self._lock.is_current() and self._places.log_dir.is_dir()
+
+    def give_up(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _choose_instance(self) -> str:
+        claimed = (files.read_json(self._places.belongings_dir / "primary.json") or {}).get("instance")
+        if claimed in (None, self._places.instance):
+            return ""
+        probe = RecordLock(self._places.belongings_dir / "append.lock")
+        is_free = probe.try_acquire()
+        probe.close()
+        return "" if is_free else self._places.instance

@@ -1,0 +1,45 @@
+"""What a writer says of itself, for the supervisor to make health of: the content of `writer.json`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline.host import files
+from pipeline.queue.usage import preferred_place
+
+if TYPE_CHECKING:
+    from workers.writer import Writer
+
+
+def of(writer: Writer) -> dict[str, Any]:
+    """Return what the writer knows, of its work only once it works."""
+    said: dict[str, Any] = {
+        "pid": os.getpid(),
+        "state": writer.state,
+        "append_error": writer.append_error,
+        "last_error": writer.append_error,
+        "recovered_by": writer.recovered_by,
+        "disk_free_bytes": files.free_bytes(writer.places.log_dir),
+        "place": preferred_place(writer.settings.lanes, is_memory=writer.places.is_memory)[0],
+    }
+    return said | _work(writer) if writer.state == "writing" else said
+
+
+def _work(writer: Writer) -> dict[str, Any]:
+    pump = writer.pump
+    return {
+        "counts": {
+            "written": pump.records,
+            "durable": pump.durable_records,
+            "bytes": pump.bytes_written,
+            "batches": pump.batches,
+            "append_failures": writer.append_failures,
+        },
+        "dropped": writer.announcer.dropped,
+        "dropped_age_sec": writer.announcer.dropped_age_sec(),
+        "checkpoint_error": writer.checkpoint.error,
+        "files": sorted(file.name for file in writer.days.open.values()),
+        "lanes": len(writer.lanes.watched),
+        "unknown_lanes": len(files.names_in(writer.places.unknown_lanes_dir)),
+    }
