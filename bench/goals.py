@@ -68,7 +68,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("lost by kill -9 of the app", "killed", "lost", 0),
     Goal("lost by kill -9 of the app, disk lanes", "killed", "lost", 0, subject="ours-disk"),
     Goal("missing after the writer was stopped", "stopped", "missing", 0),
-    Goal("writing again after kill -9 of the writer", "recovery", "back_s", 1.0, unit=" s"),
+    Goal("writing again after kill -9 of the writer, worst", "recovery", "worst_s", 1.0, unit=" s"),
     Goal("missing after kill -9 of the writer", "recovery", "missing", 0),
     Goal("twice after kill -9 of the writer", "recovery", "twice", 0),
     Goal("idle CPU, all processes", "idle", "all_percent", 0.5, unit=" %"),

@@ -10,7 +10,7 @@ class Metric:
     """One number of a measure.
 
     ``stable`` ones go into the baseline; tails and losses are too noisy or too often 0.
-    Of several repeats the median counts, of an ``is_loss`` the worst: one record lost once is a record lost.
+    Of several repeats the median counts, of of what ``takes_worst`` the worst: a record lost once is lost.
     """
 
     key: str
@@ -19,11 +19,11 @@ class Metric:
     better: Literal["lower", "higher"] = "lower"
     ratio: bool = False
     stable: bool = False
-    is_loss: bool = False
+    takes_worst: bool = False
 
     def of_repeats(self, values: list[float]) -> float:
         """Fold several runs into one number."""
-        return max(values) if self.is_loss else statistics.median(values)
+        return max(values) if self.takes_worst else statistics.median(values)
 
 
 _ROLES = tuple(Metric(f"{role}_percent", role, 2) for role in ("app", "writer", "supervisor"))
@@ -45,25 +45,25 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("cpu_app_us", "of it app", 2),
         Metric("cpu_writer_us", "writer", 2),
         Metric("drain_s", "drain s", 2),
-        Metric("missing", "missing", 0, is_loss=True),
+        Metric("missing", "missing", 0, takes_worst=True),
     ),
     "producers": (
         Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
-        Metric("missing", "missing", 0, is_loss=True),
+        Metric("missing", "missing", 0, takes_worst=True),
     ),
-    "killed": (Metric("lost", "lost", 0, is_loss=True), Metric("twice", "twice", 0, is_loss=True)),
+    "killed": (Metric("lost", "lost", 0, takes_worst=True), Metric("twice", "twice", 0, takes_worst=True)),
     "stopped": (
         Metric("p50_us", "p50 µs", 2),
         Metric("p99_us", "p99 µs"),
         Metric("max_us", "max µs", 0),
         Metric("drain_s", "drain s", 2),
-        Metric("missing", "missing", 0, is_loss=True),
+        Metric("missing", "missing", 0, takes_worst=True),
     ),
     "recovery": (
         Metric("back_s", "back after s", 3),
-        Metric("worst_s", "worst s", 3),
-        Metric("missing", "missing", 0, is_loss=True),
-        Metric("twice", "twice", 0, is_loss=True),
+        Metric("worst_s", "worst s", 3, takes_worst=True),
+        Metric("missing", "missing", 0, takes_worst=True),
+        Metric("twice", "twice", 0, takes_worst=True),
     ),
     "idle": (Metric("all_percent", "% of a core", 2), *_ROLES),
     "steady": (

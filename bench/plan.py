@@ -46,7 +46,7 @@ def full() -> Iterator[Step]:
     for number in (1, 2, 4, 8, 16, 32, 64):
         yield _producers(number, some, DEFAULT_COUNT)
     yield Step("stopped", "stopped", _STOPPED, (*LANES, "mp-queue"), {"seconds": 10.0})
-    yield Step("recovery", "recovery", _RECOVERY, LANES, {"rounds": 5, "pause": 2.0})
+    yield Step("recovery", "recovery", _RECOVERY, LANES, {"pause": 2.0}, repeats=5)
     yield Step("idle", "idle", _IDLE, LANES, {"seconds": 10.0})
     steady = (*LANES, "mp-queue", "queue-process", "structlog", "picologging")
     yield Step("steady", "steady", _STEADY, steady, {"seconds": 10.0})
@@ -64,7 +64,7 @@ def quick() -> Iterator[Step]:
     for number in (1, 8):
         yield _producers(number, ("ours", "mp-queue"), 40_000)
     yield Step("stopped", "stopped", _STOPPED, ("ours",), {"seconds": 1.0})
-    yield Step("recovery", "recovery", _RECOVERY, ("ours",), {"rounds": 1, "pause": 0.5})
+    yield Step("recovery", "recovery", _RECOVERY, ("ours",), {"pause": 0.5})
     yield Step("idle", "idle", _IDLE, ("ours",), {"seconds": 2.0})
     yield Step("steady", "steady", _STEADY, ("ours",), {"seconds": 2.0})
     yield Step("memory", "memory", _MEMORY, ("ours",), {"count": 100_000})

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ASYNC_POLL_SEC = 0.002
 _HEALTH_TIMEOUT_SEC = 2.0
+_PROMPT_LAUNCHES = 10
+_LAUNCH_BACKOFF_MAX_SEC = 60.0
 
 
 class Pipeline:
@@ -311,7 +313,10 @@ class _Keeper:
             return  # somebody removed the directory: the supervisor makes it again, if it lives
         if launch.is_held_back(self._places) or clock.monotonic() < self._not_before:
             return
-        self._not_before = clock.monotonic() + min(60.0, 2.0 ** min(self._misses, 6) / 2)
+        # At once for the first few: records are promised in the files within 2 s. What fails for longer is
+        # not hurried.
+        backoff = 2.0 ** (self._misses - _PROMPT_LAUNCHES) if self._misses > _PROMPT_LAUNCHES else 0.0
+        self._not_before = clock.monotonic() + min(_LAUNCH_BACKOFF_MAX_SEC, backoff)
         try:
             create_runtime(self._places)
             if launch.published_settings(self._places) is None:

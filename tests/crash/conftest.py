@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BESIDE_EACH_OTHER = 4
+BESIDE_EACH_OTHER = 6
 
 
 @pytest.fixture

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 HANG_SEC = 110.0
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def _marked(case: Case):
+    return pytest.param(case, id=case.id, marks=[pytest.mark.soak] if case.is_slow else [])
+
+
+@pytest.mark.timeout(HANG_SEC * 4)
+@pytest.mark.parametrize("case", map(_marked, CASES))
 def test_a_kill_at_this_point_loses_and_repeats_nothing(case: Case, beside: dict[str, Future]) -> None:
     """Killed there, as often as the case says, and started again: each accepted record is stored once, in order."""
     beside[case.id].result(HANG_SEC * 3)

@@ -56,7 +56,7 @@ def test_sigterm_drains_what_was_emitted_and_is_named_as_the_end(site: Site) -> 
 
 
 def test_a_signal_that_the_app_survived_is_not_told_as_its_end(site: Site) -> None:
-    """An app whose handler only notes SIGTERM goes on, and later ends for another reason: that one is told."""
+    """An app that only notes SIGTERM goes on, and later ends for another reason: that one is told."""
     app = site.app(SURVIVOR)
     app.expect("ready")
     app.kill(signal.SIGTERM)

@@ -291,7 +291,7 @@ class Site:
         """
         Return the records, after comparing them with the ledger.
 
-        Each accepted one is there once and under its number; each producer's numbers run 1, 2, 3 … in order; and
+        Each accepted one is there once, under its number; each producer's numbers run 1, 2, 3 … in order; and
         at most `unacknowledged` are there whose application was killed before it could write its ledger.
         """
         records = self.records()

@@ -26,7 +26,7 @@ from support.waiting import until
 from pipeline.verification import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
     from types import TracebackType
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -124,7 +124,24 @@ class Ground:
 
     def one(self, role: str) -> int:
         """Return the process of a role, once there is one."""
-        return until(lambda: self.pids(role), f"a {role}; {self.told()}", HANG_SEC)[0]
+        if role == "supervisor":  # several may have been started at once; one stays
+            path = self.runtime_dir() / "supervisor.json"
+            self.until(path.exists, "a supervisor")
+            return json.loads(path.read_bytes())["pid"]
+        return self.until(lambda: self.pids(role), f"a {role}")[0]
+
+    def until(self, holds: Callable[[], Any], what: str) -> Any:
+        """Wait for something of this round; a failure tells everything that is known."""
+
+        def holds_or_failed() -> Any:
+            codes = [app.poll() for app in self._apps]
+            assert set(codes) <= {None, 0, -signal.SIGKILL}, f"an application failed: {codes}"
+            return holds()
+
+        try:
+            return until(holds_or_failed, what, HANG_SEC)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.told()}") from None
 
     # What happened
 
@@ -137,15 +154,15 @@ class Ground:
 
     def until_killed(self, name: str, times: int = 1) -> None:
         """Wait until a fail point has killed so often."""
-        until(lambda: self.kills(name) >= times, f"{times} kills at {name}; {self.told()}", HANG_SEC)
+        self.until(lambda: self.kills(name) >= times, f"{times} kills at {name}")
 
     def until_accepted(self, count: int) -> None:
         """Wait until so many records of this round are accepted."""
-        until(lambda: self.begun() >= count, f"{count} records; {self.told()}", HANG_SEC)
+        self.until(lambda: self.begun() >= count, f"{count} records")
 
     def until_stored(self, count: int = 1) -> None:
         """Wait until so many lines are in the files."""
-        until(lambda: self.lines() >= count, f"{count} stored lines; {self.told()}", HANG_SEC)
+        self.until(lambda: self.lines() >= count, f"{count} stored lines")
 
     def begun(self) -> int:
         """Return how many records were begun by all sources."""
@@ -159,14 +176,12 @@ class Ground:
 
     def runtime_dir(self) -> Path:
         """Return the runtime directory, once it is there."""
-        found = until(
-            lambda: sorted(self.root.glob("pipeline-*/*/home.json")), "a runtime directory", HANG_SEC
-        )
+        found = self.until(lambda: sorted(self.root.glob("pipeline-*/*/home.json")), "a runtime directory")
         return found[0].parent
 
     def day_file(self) -> Path:
         """Return the newest day file, once there is one."""
-        found = until(lambda: sorted(self.log_dir.glob("*.jsonl")), f"a day file; {self.told()}", HANG_SEC)
+        found = self.until(lambda: sorted(self.log_dir.glob("*.jsonl")), "a day file")
         return max(found, key=lambda path: path.stat().st_mtime_ns)
 
     def told(self) -> str:
@@ -179,9 +194,12 @@ class Ground:
 
     # How it ends
 
-    def finish(self, *, records: int = 25, settings: dict[str, Any] | None = None) -> None:
+    def finish(self, *, starts: bool = True, records: int = 25, settings: dict[str, Any] | None = None) -> None:
         """Stop the producers, start the pipeline once more, and wait until it has drained everything and is gone."""
         self.end_producers()
+        if not starts:
+            self.until_alone()
+            return
         self.ledger.resume()
         plan = Plan(main=[SUCCESSOR], forked=[], records=records, settings=settings or {}, pause_sec=0.0)
         successor = self.start(plan)
@@ -192,15 +210,11 @@ class Ground:
     def end_producers(self) -> None:
         """Stop the sources, and wait until all processes with sources are gone."""
         self.ledger.stop()
-        until(
-            lambda: not [*self.pids("app"), *self.pids("spawned")],
-            f"the end of the producers; {self.told()}",
-            HANG_SEC,
-        )
+        self.until(lambda: not [*self.pids("app"), *self.pids("spawned")], "the end of the producers")
 
     def until_alone(self) -> None:
         """Wait until no process of this round is left."""
-        until(lambda: not self.pids(), f"the end of all processes; {self.told()}", HANG_SEC)
+        self.until(lambda: not self.pids(), "the end of all processes")
 
     def judge(self) -> oracle.Verdict:
         """Compare files and ledger, and look for what was left behind."""
@@ -265,6 +279,8 @@ class Ground:
 
 def _role_of(command: bytes) -> str:
     words = command.replace(b"/", b" ").replace(b"(", b" ").replace(b"\0", b" ").split()
+    if command.startswith(b"/bin/sh"):
+        return "shell"
     if b"workers" not in words and (b"supervisor" in words or b"writer" in words):
         return "other"
     return next((role for word, role in _ROLES.items() if word in words), "other")

@@ -72,8 +72,8 @@ def produce_all(pipeline: Pipeline, plan: dict[str, Any], sources: list[int]) ->
 
 def run_spawned(handle: bytes, plan: dict[str, Any], sources: list[int]) -> None:
     """Be a spawned child: the handle is unpickled here, so that the library is imported with the right environment."""
-    pipeline = _armed(plan, lambda: pickle.loads(handle))
     _set_back(plan)
+    pipeline = _armed(plan, lambda: pickle.loads(handle))
     produce_all(pipeline, plan, sources)
 
 
@@ -81,10 +81,10 @@ def main() -> None:
     """Start the pipeline, the children, and the sources of the main process."""
     plan = json.loads(sys.argv[1])
     failpoint = plan["failpoint"]
+    _set_back(plan)
     library = _armed(plan, lambda: __import__("pipeline"))
     if failpoint and plan["aim"] in ("workers", "all"):
         os.environ[_VARIABLE] = failpoint
-    _set_back(plan)
     pipeline = library.start_pipeline(plan["log_dir"], **plan["settings"])
     children = []
     for sources in plan["forked"]:
@@ -114,12 +114,10 @@ def _armed(plan: dict[str, Any], load: Any) -> Any:
 
 
 def _set_back(plan: dict[str, Any]) -> None:
-    """Let this process emit records of an earlier day."""
+    """Let this process emit records of an earlier day; before the library is imported."""
     if plan["age_sec"]:
-        from pipeline.queue import appender
-
-        now = appender.wall_ns
-        appender.wall_ns = lambda: now() - plan["age_sec"] * 10**9
+        now = time.time_ns
+        time.time_ns = lambda: now() - plan["age_sec"] * 10**9
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
 What the small applications of the tests import: emit with a ledger, and words to and from the test.
 
-The ledger holds a line for each accepted record, written after `emit()` returned its number. Run with SITE_PLAIN
+The ledger has a line for each accepted record, written after `emit()` returned its number. With SITE_PLAIN
 set, the application does the same without a pipeline: how it ends then is how it has to end with one.
 """
 
