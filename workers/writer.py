@@ -127,6 +127,8 @@ class Writer:
         """One pass; whether there is more to do at once."""
         self.beat()
         self.lanes.scan()
+        for lane in self.lanes.all():
+            lane.tailer.keep_up()
         ended = self.lanes.watch()
         has_moved = self._deliver()
         if self._is_sync_due(is_urgent=bool(ended)):
@@ -225,8 +227,6 @@ class Writer:
     def _look_around(self) -> None:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
         self._watch_supervisor()
-        for lane in self.lanes.all():
-            lane.tailer.open_all()  # what is open here survives `rm -r` of its directory
         self._mend_runtime()
         self._mend_append_lock()
         self._mind_memory()

@@ -139,6 +139,8 @@ class Tailer:
                 bytes_max -= end - offset
             if end < segment.end or not self._is_final(segment):
                 break
+            if not found:  # nothing in it that is not written, or nothing at all: the position is behind it
+                self.written = max(self.written, position(serial, segment.end))
             serial, offset = serial + 1, HEADER_BYTES
         return found
 
@@ -162,6 +164,14 @@ class Tailer:
     def periods(self) -> set[str]:
         """Return the periods of segments that are not released."""
         return {segment.header.period for segment in self.segments.values()}
+
+    def keep_up(self) -> None:
+        """Open what the producer has gone on to: what is open survives the removal of its directory."""
+        newest = max(self.segments, default=self.place()[0])
+        segment = self._segment(newest) or self._segment(newest + 1)
+        while segment is not None:
+            segment.refresh()
+            segment = self._segment(segment.serial + 1) if segment.is_complete else None
 
     def open_all(self) -> None:
         """Open every segment that the lane's directories hold, in place of waiting to come to it."""
@@ -214,8 +224,7 @@ class Tailer:
         return sorted(n for n, segment in self.segments.items() if n != last and self._is_releasable(segment))
 
     def _is_releasable(self, segment: OpenSegment) -> bool:
-        is_durable = segment.end == HEADER_BYTES or self.durable >= position(segment.serial, segment.end)
-        return is_durable and self._is_final(segment)
+        return self.durable >= position(segment.serial, segment.end) and self._is_final(segment)
 
     def last_number(self) -> int:
         """Return the number of the last record of a lane that has ended."""
