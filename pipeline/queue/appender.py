@@ -103,7 +103,8 @@ class Appender:
             self.lane.close()
 
     def forget(self) -> None:
-        """Unmap and close in a forked child what was inherited; no lock, as its owner may not exist here."""
+        """Unmap and close in a forked child what was inherited. The lock's owner may not exist here."""
+        self._lock = threading.RLock()
         self._detach()
         self.lane.close()
 

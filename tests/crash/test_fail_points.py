@@ -25,7 +25,7 @@ def _marked(case: Case):
 
 
 @pytest.mark.timeout(HANG_SEC * 4)
-@pytest.mark.parametrize("case", map(_marked, CASES))
+@pytest.mark.parametrize("case", [_marked(case) for case in CASES])
 def test_a_kill_at_this_point_loses_and_repeats_nothing(case: Case, beside: dict[str, Future]) -> None:
     """Killed there, as often as the case says, and started again: each accepted record is stored once, in order."""
     beside[case.id].result(HANG_SEC * 3)
