@@ -5,24 +5,28 @@ A test here damages one thing and says what has to be found, where, and that not
 """
 
 import gzip
-import json
-import os
-import random
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, strategies as st
+from support.histories import (
+    ADA,
+    BOB,
+    DAY,
+    EVE,
+    NEXT_DAY,
+    WRITER,
+    Log,
+    clean_log,
+    ends,
+    kinds,
+    only,
+    range_of,
+    record,
+)
 
-from pipeline.verification import Finding, Kind, Report, files, opener, verdict, verify
-
-DAY, NEXT_DAY = "2025-11-21.jsonl", "2025-11-22.jsonl"
-WRITER = "writer000000"
-ADA, BOB, EVE = "ada000000000", "bob000000000", "eve000000000"
+from pipeline.verification import Kind, verify
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,95 +36,10 @@ def _no_pipeline_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> It
         yield
 
 
-def record(producer: str, number: int, action_type: str = "tool_call", **fields: object) -> bytes:
-    """Return one line."""
-    first = f'"timestamp":"2025-11-21T14:32:15.{number % 1_000_000:06d}Z","action_type":"{action_type}"'
-    rest = json.dumps(fields)[1:-1]
-    more = f",{rest}" if rest else ""
-    return f'{{{first},"action_number":{number},"producer":"{producer}"{more}}}\n'.encode()
-
-
-@dataclass
-class Log:
-    """Files in the making: lists of lines, damaged at will and then written."""
-
-    files: dict[str, list[bytes]] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-
-    def emit(self, producer: str, file: str, action_type: str = "tool_call", **fields: object) -> None:
-        """Append a producer's next record to a file."""
-        self.numbers[producer] = self.numbers.get(producer, 0) + 1
-        line = record(producer, self.numbers[producer], action_type, **fields)
-        self.files.setdefault(file, []).append(line)
-
-    def end(self, producer: str, file: str, action_type: str = "producer_closed") -> None:
-        """Let the writer say that the producer has ended."""
-        self.emit(WRITER, file, action_type, subject=producer, last_action_number=self.numbers[producer])
-
-    def drop(self, producer: str, count: int, file: str) -> None:
-        """Skip numbers, and let the writer say so."""
-        first, last = self.numbers[producer] + 1, self.numbers[producer] + count
-        self.numbers[producer] = last
-        self.emit(
-            WRITER,
-            file,
-            "records_dropped",
-            subject=producer,
-            first_action_number=first,
-            last_action_number=last,
-        )
-
-    def index(self, file: str, producer: str, number: int) -> int:
-        """Return where in a file a record stands."""
-        return self.files[file].index(record(producer, number))
-
-    def write(self, directory: Path) -> Path:
-        """Write all files."""
-        for name, lines in self.files.items():
-            (directory / name).write_bytes(b"".join(lines))
-        return directory
-
-
-def clean_log() -> Log:
-    """Two days: ada closes on the second, bob dies on the first, the pipeline stops."""
-    log = Log()
-    log.emit(WRITER, DAY, "pipeline_started", pid=1)
-    for _ in range(10):
-        log.emit(ADA, DAY)
-        log.emit(BOB, DAY)
-    log.end(BOB, DAY, "producer_died")
-    for _ in range(10):
-        log.emit(ADA, NEXT_DAY)
-    log.end(ADA, NEXT_DAY)
-    log.emit(WRITER, NEXT_DAY, "pipeline_stopped", reason="stopped")
-    return log
-
-
 @pytest.fixture
 def log() -> Log:
     """Give a clean log that is not written yet."""
     return clean_log()
-
-
-def only(report: Report) -> Finding:
-    """Return the one finding there is."""
-    assert sum(report.counts.values()) == 1, [finding.sentence for finding in report.findings]
-    return report.findings[0]
-
-
-def range_of(finding: Finding) -> tuple[str | None, int | None, int | None]:
-    """Return the producer and the numbers of a finding."""
-    return finding.producer, finding.first_action_number, finding.last_action_number
-
-
-def kinds(report: Report) -> dict[str, int]:
-    """Return the findings by kind."""
-    return {kind.value: count for kind, count in report.counts.items()}
-
-
-def ends(report: Report) -> dict[str, int]:
-    """Return how producers ended, without the ways in which none did."""
-    return {end.value: count for end, count in report.producers.items() if count}
 
 
 def test_clean_directory_has_nothing_wrong(log: Log, tmp_path: Path) -> None:
@@ -413,39 +332,6 @@ def test_critical_record_kept_inside_a_dropped_range_is_legal(tmp_path: Path) ->
     assert verify(log.write(tmp_path)).findings == ()
 
 
-def test_file_that_cannot_be_read_does_not_stop_the_others(log: Log, tmp_path: Path) -> None:
-    """A directory, a link to nowhere or a FIFO in the place of a file is a finding; the rest is judged."""
-    log.files[NEXT_DAY].insert(0, b"hello\n")
-    log.write(tmp_path)
-    (tmp_path / "2025-11-20.jsonl").mkdir()
-    (tmp_path / "2025-11-21.1.jsonl").symlink_to(tmp_path / "nowhere")
-    os.mkfifo(tmp_path / "2025-11-21.2.jsonl")
-    report = verify(tmp_path)
-    assert kinds(report) == {"unreadable": 3, "unparsable": 1}
-    unreadable = [finding.file for finding in report.findings if finding.kind is Kind.UNREADABLE]
-    assert unreadable == ["2025-11-20.jsonl", "2025-11-21.1.jsonl", "2025-11-21.2.jsonl"]
-
-
-def test_io_error_in_the_middle_is_found_with_its_place(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was read before the error is judged; what follows is said to be unread."""
-    first = b"".join(log.files[DAY][:5])
-
-    def read(raw: object, file: files.LogFile) -> Iterator[opener.Chunk]:
-        if file.name == DAY:
-            yield opener.Chunk(first, is_settled=True, disk_bytes=len(first))
-            raise OSError(5, "Input/output error")
-        yield from plain(raw, file)
-
-    plain = opener.READERS[""]
-    monkeypatch.setitem(opener.READERS, "", read)
-    report = verify(log.write(tmp_path))
-    unreadable = next(finding for finding in report.findings if finding.kind is Kind.UNREADABLE)
-    assert (unreadable.line, unreadable.offset) == (6, len(first))
-    assert "Input/output error" in unreadable.sentence
-
-
 def test_thousand_producers_in_turn_are_kept_apart(tmp_path: Path) -> None:
     """Many producers in one file are judged each for itself."""
     producers = [f"p{index:011d}" for index in range(1000)]
@@ -456,262 +342,3 @@ def test_thousand_producers_in_turn_are_kept_apart(tmp_path: Path) -> None:
     del lines[2500]
     (tmp_path / DAY).write_bytes(b"".join(lines))
     assert range_of(only(verify(tmp_path))) == (producers[500], 3, 3)
-
-
-def test_single_day_is_not_judged_at_its_borders(log: Log, tmp_path: Path) -> None:
-    """What lies before and behind the day read is in days that were not, and the report says so."""
-    log.emit(EVE, DAY)
-    log.end(EVE, NEXT_DAY)
-    log.write(tmp_path)
-    for date in ("2025-11-21", "2025-11-22"):
-        report = verify(tmp_path, dates=[date])
-        assert (report.findings, report.partial, report.files) == ((), True, 1)
-
-
-def test_gap_within_a_single_day_is_missing(log: Log, tmp_path: Path) -> None:
-    """Between two records of the day everything is judged."""
-    del log.files[NEXT_DAY][4]
-    report = verify(log.write(tmp_path), dates=["2025-11-22"])
-    assert range_of(only(report)) == (ADA, 15, 15)
-
-
-def test_unread_day_between_two_that_are_read_excuses_a_gap(tmp_path: Path) -> None:
-    """The first and the third day cannot tell what the second has; without a second they can."""
-    third = "2025-11-23.jsonl"
-    log = Log()
-    for name in (DAY, NEXT_DAY, third):
-        for _ in range(3):
-            log.emit(ADA, name)
-    log.write(tmp_path)
-    dates = ["2025-11-21", "2025-11-23"]
-    assert verify(tmp_path, dates=dates).ok
-    (tmp_path / NEXT_DAY).unlink()
-    assert range_of(only(verify(tmp_path, dates=dates))) == (ADA, 4, 6)
-
-
-@pytest.mark.parametrize(
-    ("first", "third", "missing"), [((1, 2, 3), (4, 5, 6), [7]), ((4, 5, 6), (1, 2, 3), [])]
-)
-def test_unread_day_excuses_only_what_may_be_in_it(
-    tmp_path: Path, first: tuple[int, ...], third: tuple[int, ...], missing: list[int]
-) -> None:
-    """A gap is excused if an unread day lies between the days of the records around it, and only then."""
-    days = {"21": first, "22": (), "23": third, "24": (8,)}
-    for day, numbers in days.items():
-        lines = b"".join(record(ADA, number) for number in numbers)
-        (tmp_path / f"2025-11-{day}.jsonl").write_bytes(lines)
-    report = verify(tmp_path, dates=["2025-11-21", "2025-11-23", "2025-11-24"])
-    assert [finding.first_action_number for finding in report.findings] == missing
-
-
-def test_date_covers_all_files_of_its_day(tmp_path: Path) -> None:
-    """Hours, parts and instances belong to their day."""
-    names = ["2025-11-21T14.jsonl", "2025-11-21T15.1.jsonl", "2025-11-21.i1a2b3c4d.jsonl", NEXT_DAY]
-    for name in names:
-        (tmp_path / name).touch()
-    assert verify(tmp_path, dates=["2025-11-21"]).files == 3
-
-
-def add_lane(log_dir: Path, producer: str) -> None:
-    """Leave a lane that waits to be drained."""
-    lane = log_dir / ".pipeline" / "lanes" / "key" / producer
-    lane.mkdir(parents=True)
-    (lane / "alive").touch()
-
-
-def test_line_that_is_being_written_is_not_torn(log: Log, tmp_path: Path) -> None:
-    """While a lane is there its records are on their way, and a half line is one of them."""
-    log.files[NEXT_DAY].append(record(EVE, 1)[:40])
-    add_lane(log.write(tmp_path), EVE)
-    report = verify(tmp_path)
-    assert (report.findings, report.unfinished) == ((), 1)
-    assert ends(report) == {"closed": 2, "died": 1, "queued": 1}
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_lane_that_is_there_for_a_moment_only_is_seen(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    """A lane may be drained and removed, or created, while the sizes are taken."""
-    log.files[NEXT_DAY].append(record(EVE, 1)[:40])
-    log.write(tmp_path)
-    lane = tmp_path / ".pipeline" / "lanes" / "key" / EVE
-    take = verdict.take_snapshot
-
-    def take_while_the_lane_changes(*arguments: Any) -> files.Snapshot:
-        lane.rmdir() if moment == "before" else lane.mkdir(parents=True)
-        return take(*arguments)
-
-    if moment == "before":
-        lane.mkdir(parents=True)
-    monkeypatch.setattr(verdict, "take_snapshot", take_while_the_lane_changes)
-    assert verify(tmp_path).findings == ()
-
-
-def test_tail_that_lies_in_a_lane_is_not_missing(log: Log, tmp_path: Path) -> None:
-    """The death of a producer may be stored before its last records are."""
-    del log.files[DAY][log.index(DAY, BOB, 10)]
-    log.write(tmp_path)
-    assert range_of(only(verify(tmp_path))) == (BOB, 10, 10)
-    add_lane(tmp_path, BOB)
-    assert verify(tmp_path).findings == ()
-
-
-def test_gap_is_missing_even_while_the_producer_lives(log: Log, tmp_path: Path) -> None:
-    """Lanes are drained in order: what comes before a stored number is in no lane."""
-    del log.files[DAY][log.index(DAY, BOB, 4)]
-    add_lane(log.write(tmp_path), BOB)
-    assert range_of(only(verify(tmp_path))) == (BOB, 4, 4)
-
-
-@pytest.mark.parametrize("look", [1, 2])
-@pytest.mark.parametrize(
-    "late", [[record(WRITER, 4, "producer_died", subject=EVE, last_action_number=2)], [record(EVE, 3)]]
-)
-def test_writing_while_the_sizes_are_taken_is_no_finding(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int, late: list[bytes]
-) -> None:
-    """A record whose size was taken late never makes one missing whose file was looked at early."""
-    log.files[NEXT_DAY] = [line for line in log.files[NEXT_DAY] if b"pipeline_stopped" not in line]
-    log.files[DAY].append(record(EVE, 1))
-    log.write(tmp_path)
-    describe, looks = files._describe, []
-
-    def describe_while_the_writer_writes(path: Path) -> files.LogFile | None:
-        looks.append(path)
-        if len(looks) == 2 * look:
-            append(looks[-2], [record(EVE, 2)])
-            append(path, late)
-        return describe(path)
-
-    monkeypatch.setattr(files, "_describe", describe_while_the_writer_writes)
-    report = verify(tmp_path)
-    assert len(looks) == 4
-    assert report.findings == ()
-
-
-def append(path: Path, lines: list[bytes]) -> None:
-    """Append lines to a file."""
-    with path.open("ab") as file:
-        file.write(b"".join(lines))
-
-
-def test_report_says_the_same_as_json(log: Log, tmp_path: Path) -> None:
-    """The dictionary is plain JSON with every promised field."""
-    log.files[DAY].insert(3, b"[5]\n")
-    report = json.loads(json.dumps(verify(log.write(tmp_path)).as_dict()))
-    assert report.pop("findings") == [
-        {
-            "kind": "unparsable",
-            "sentence": "JSON, but no object: '[5]'",
-            "file": DAY,
-            "line": 4,
-            "offset": len(b"".join(log.files[DAY][:3])),
-            "length": 3,
-            "producer": None,
-            "first_action_number": None,
-            "last_action_number": None,
-        }
-    ]
-    report.pop("bytes")
-    assert report == {
-        "ok": False,
-        "exit_code": 1,
-        "log_dir": str(tmp_path),
-        "partial": False,
-        "files": 2,
-        "records": 34,
-        "unfinished": 0,
-        "producers": {"closed": 2, "died": 1, "live": 0, "queued": 0, "open": 0},
-        "open": [],
-        "counts": {"unparsable": 1},
-    }
-
-
-def test_progress_ends_with_everything_read(log: Log, tmp_path: Path) -> None:
-    """Progress rises to the total, also for packed files."""
-    packed = zstandard.compress(b"".join(log.files.pop(DAY)))
-    log.write(tmp_path)
-    (tmp_path / f"{DAY}.zst").write_bytes(packed)
-    told: list[tuple[int, int]] = []
-    verify(tmp_path, progress=lambda done, total: told.append((done, total)))
-    total = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert told == sorted(told)
-    assert told[-1] == (total, total)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> Log:
-    """Draw a clean history: producers in turn, spread over files, each with a proven end."""
-    names = [DAY, "2025-11-21.1.jsonl", "2025-11-21.r1.jsonl", NEXT_DAY, "2025-11-22.i1a2b3c4d.jsonl"]
-    chance = random.Random(draw(st.integers(0, 2**32)))
-    producers = [ADA, BOB, EVE][: draw(st.integers(1, 3))]
-    log = Log()
-    for _ in range(draw(st.integers(1, 40))):
-        log.emit(chance.choice(producers), chance.choice(names))
-        if chance.random() < 0.1:
-            log.drop(
-                chance.choice(list(log.numbers.keys() - {WRITER})), chance.randint(1, 3), chance.choice(names)
-            )
-    for producer in sorted(log.numbers.keys() - {WRITER}):
-        log.end(producer, chance.choice(names), chance.choice(["producer_closed", "producer_died"]))
-    log.emit(WRITER, NEXT_DAY, "pipeline_stopped", reason="stopped")
-    return log
-
-
-def verified(log: Log) -> Report:
-    """Write the history to a directory of its own and verify it."""
-    with tempfile.TemporaryDirectory() as directory:
-        return verify(log.write(Path(directory)))
-
-
-def delete(log: Log, chance: random.Random) -> Kind:
-    """Delete any line but the last, whose loss leaves the writer open."""
-    places = [(name, at) for name, lines in log.files.items() for at in range(len(lines))]
-    name, at = chance.choice(
-        [place for place in places if b"pipeline_stopped" not in log.files[place[0]][place[1]]]
-    )
-    del log.files[name][at]
-    return Kind.MISSING
-
-
-def duplicate(log: Log, chance: random.Random) -> Kind:
-    """Copy any line to any place of any file."""
-    line = chance.choice([line for lines in log.files.values() for line in lines])
-    lines = log.files[chance.choice(sorted(log.files))]
-    lines.insert(chance.randint(0, len(lines)), line)
-    return Kind.REPEATED
-
-
-def swap(log: Log, chance: random.Random) -> Kind | None:
-    """Exchange two lines of one producer in one file, if there are two."""
-    lines = log.files[chance.choice(sorted(log.files))]
-    producer = json.loads(chance.choice(lines))["producer"]
-    own = [at for at, line in enumerate(lines) if json.loads(line)["producer"] == producer]
-    if len(own) == 1:
-        return None
-    one, other = chance.sample(own, 2)
-    lines[one], lines[other] = lines[other], lines[one]
-    return Kind.OUT_OF_ORDER
-
-
-@given(histories())
-def test_any_clean_history_has_nothing_wrong(log: Log) -> None:
-    """However records are spread over files, a clean history is clean and proven to its end."""
-    report = verified(log)
-    assert report.findings == ()
-    assert report.open == ()
-
-
-@pytest.mark.parametrize("damage", [delete, duplicate, swap])
-@given(log=histories(), number=st.integers(0, 2**32))
-def test_any_single_damage_to_a_history_is_found(
-    damage: Callable[[Log, random.Random], Kind | None], log: Log, number: int
-) -> None:
-    """Whichever line is deleted, copied or exchanged: it is found, and called by its name."""
-    kind = damage(log, random.Random(number))
-    report = verified(log)
-    if kind is None:
-        assert report.ok
-    else:
-        assert report.counts[kind] >= 1
