@@ -145,12 +145,13 @@ class Ground:
 
     # What happened
 
+    def all_kills(self) -> list[str]:
+        """Return the fail points that have killed, in order."""
+        return self.kill_log.read_text().split() if self.kill_log.exists() else []
+
     def kills(self, name: str) -> int:
         """Return how often a fail point has killed."""
-        try:
-            return self.kill_log.read_text().split().count(name)
-        except FileNotFoundError:
-            return 0
+        return self.all_kills().count(name)
 
     def until_killed(self, name: str, times: int = 1) -> None:
         """Wait until a fail point has killed so often."""
@@ -224,7 +225,7 @@ class Ground:
             if not report.ok:
                 verdict.blame("verify found", [finding.sentence for finding in report.findings])
             if report.open:
-                verdict.blame("verify cannot prove the end of", report.open)
+                verdict.blame("verify cannot prove the end of", map(self._last_record_of, report.open))
         verdict.faults += self._leftovers()
         return verdict
 
@@ -265,6 +266,10 @@ class Ground:
             except OSError:
                 continue
         return found
+
+    def _last_record_of(self, producer: str) -> str:
+        lines = [line for path in oracle.files_in(self.log_dir) for line in path.read_text("utf-8").split("\n")]
+        return [line[:200] for line in lines if f'"producer":"{producer}"' in line][-1]
 
     def _leftovers(self) -> list[str]:
         """Return what a finished pipeline leaves behind and should not."""
