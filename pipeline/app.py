@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline import endings, launch, settings as settings_table
 from pipeline.emitter import Emitter
 from pipeline.errors import NotRunningError, PipelineError
-from pipeline.host import clock, files
+from pipeline.host import clock, files, handlers
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
 
 if TYPE_CHECKING:
@@ -322,7 +322,8 @@ class _Keeper:
             if launch.published_settings(self._places) is None:
                 launch.publish_settings(self._places, self._settings, [])
             launch.start_supervisor(self._places, self._settings)
-        except (OSError, PipelineError):
+        except (OSError, PipelineError) as error:
+            handlers.let_through(error)
             return  # the queue holds; the next look tries again
 
 

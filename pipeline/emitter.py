@@ -117,10 +117,9 @@ class Emitter:
                     )
                 if appender.look_due:
                     self._look(appender)
-            except Exception as error:
-                if handlers.is_from_signal_handler(error):
-                    raise  # a timeout of the application's own, which it must get
-                self._note_failure(error)  # and nothing else: the application never pays for our errors
+            except Exception as error:  # noqa: BLE001 - looked at below
+                handlers.let_through(error)  # a timeout of the application's own, which it must get
+                self._note_failure(error)  # all else: the application never pays for our errors
                 return 0
             if number and (durable or waits):
                 self._wait_for(appender, number, durable=durable)
@@ -211,6 +210,7 @@ class Emitter:
             try:
                 self._appender = self._new_appender()
             except Exception as error:  # noqa: BLE001 - see emit()
+                handlers.let_through(error)
                 self._retry_lane_at = clock.monotonic() + 1.0
                 self._note_failure(error)
             return self._appender

@@ -26,7 +26,6 @@ _FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
 _emitters: Callable[[], list[Emitter]] = list
 _drain_sec = 0.0
 _previous: dict[int, Any] = {}
-_finalized_pid = 0
 
 
 def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> None:
@@ -37,7 +36,6 @@ def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> 
     """
     global _emitters, _drain_sec
     _emitters, _drain_sec = emitters, drain_timeout_sec
-    install_in_child()
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _HANDLED:
@@ -49,15 +47,15 @@ def install(emitters: Callable[[], list[Emitter]], drain_timeout_sec: float) -> 
 
 
 def install_in_child() -> None:
-    """Use what a child of multiprocessing or billiard runs at its end; it ends without atexit."""
-    global _finalized_pid
-    if _finalized_pid == os.getpid():
-        return
+    """
+    Use what a child of multiprocessing or billiard runs at its end; it ends without atexit.
+
+    Called when a lane is made, since such a child forgets at its start what was there before.
+    """
     for name in _FINALIZERS:
         module = sys.modules.get(name)
         if module is not None and hasattr(module, "Finalize"):
             module.Finalize(None, _note_endings, exitpriority=1)
-            _finalized_pid = os.getpid()
 
 
 def at_exit(emitters: list[Emitter]) -> None:

@@ -24,6 +24,12 @@ def is_from_signal_handler(error: BaseException) -> bool:
     return False
 
 
+def let_through(error: BaseException) -> None:
+    """Raise an error again that is not ours to handle; to be called first in a broad `except`."""
+    if is_from_signal_handler(error):
+        raise error
+
+
 def _code_of(handler: object) -> CodeType | None:
     """Return the code that a function, a method or an object with `__call__` runs."""
     target = getattr(handler, "__func__", handler)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, failpoint, files
+from pipeline.host import clock, failpoint, files, handlers
 from pipeline.host.clock import NANO
 from pipeline.limits import (
     CRITICAL_RESERVE,
@@ -158,7 +158,8 @@ class Appender:
                     return NO_ROOM
                 number = self._next_number()
                 segment.append(b"%b%d%b%b\n" % (opening, number, behind, rest))
-            except OSError:
+            except OSError as error:
+                handlers.let_through(error)
                 self._prefer_memory()
                 continue
             if isinstance(segment, DiskSegment) and segment.is_slow:
@@ -250,7 +251,8 @@ class Appender:
                 directory = self.lane.memory_dir if kind is MemorySegment else self.lane.use_disk()
                 if directory is not None:
                     return self._make(kind, directory, size)
-            except OSError:
+            except OSError as error:
+                handlers.let_through(error)
                 continue
         return None
 
@@ -324,7 +326,8 @@ class Appender:
             copy.mark_succeeded()
             copy.close()
             failpoint.reach("emit.rescue.after")
-        except OSError:
+        except OSError as error:
+            handlers.let_through(error)
             return  # the writer most likely holds the removed file
 
     def _detach(self) -> None:
@@ -344,6 +347,6 @@ def _in_pages(size: int) -> int:
 def _let_go(old: Segment) -> None:
     try:
         old.mark_succeeded()
-    except OSError:
-        pass  # the writer looks for the successor of a lane that has ended, too
+    except OSError as error:
+        handlers.let_through(error)  # else: the writer looks for the successor of a lane that has ended, too
     old.close()

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, failpoint, files, processes
+from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
@@ -53,7 +53,8 @@ class Lane:
         try:
             lock = self._make(self.places.lanes_dir)
             self.memory_dir = self.places.lanes_dir / self.producer
-        except OSError:
+        except OSError as error:
+            handlers.let_through(error)
             self.places.disk_lanes_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = self._make(self.places.disk_lanes_dir)
             self.disk_dir = self.places.disk_lanes_dir / self.producer

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from pipeline.host import handlers
 from pipeline.records.field_names import renamed
 from pipeline.records.text_cut import TEXT_BYTES_MIN, json_bytes, shortened
 
@@ -64,7 +65,8 @@ def cut_body(body: bytes, size_max: int) -> bytes:
         return body
     try:
         return _cut(body, size_max - NOTES_BYTES_MAX)
-    except Exception:  # noqa: BLE001 - no memory for a second copy, say; the note is still true
+    except Exception as error:  # noqa: BLE001 - no memory for a second copy, say; the note is still true
+        handlers.let_through(error)
         return b'{"truncated_bytes":%d}' % (len(body) - len(b"{}"))
 
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from pipeline.host import handlers
 from pipeline.records.body_cut import cut_body
 from pipeline.records.field_names import renamed
 from pipeline.records.value_tree import PlainTree
@@ -57,7 +58,8 @@ def encode_fields(fields: dict[str, Any]) -> bytes:
     try:
         if RESERVED.isdisjoint(fields) and _is_plain(fields.values()):
             return _dumps(fields)
-    except Exception:  # noqa: BLE001 - whatever it was, the slow way finds out and says so per value
+    except Exception as error:  # noqa: BLE001 - whatever it was, the slow way finds out and says so per value
+        handlers.let_through(error)
         return _encode_slowly(fields)
     return _encode_slowly(fields)
 
@@ -101,5 +103,6 @@ def _is_plain(values: Iterable[Any]) -> bool:
 def _encode_slowly(fields: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(renamed(PlainTree().plain_fields(fields), RESERVED))
-    except Exception:  # noqa: BLE001 - emit() must not raise; the record says what happened
+    except Exception as error:  # noqa: BLE001 - emit() must not raise; the record says what happened
+        handlers.let_through(error)
         return UNENCODABLE

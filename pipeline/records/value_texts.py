@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.host import handlers
 from pipeline.records.value_bounds import TEXT_CHARS_MAX
 
 _NAME: Final = type.__dict__["__name__"].__get__
@@ -25,6 +26,7 @@ def text_of(value: object) -> str:
             text = f"{text[:TEXT_CHARS_MAX]}…[TRUNCATED {len(text) - TEXT_CHARS_MAX} chars]"
         return clean_text(text)
     except Exception as error:  # noqa: BLE001 - anybody's code runs in str(); the marker says what it raised
+        handlers.let_through(error)
         return unprintable(value, error)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline.host import handlers
 from pipeline.records.value_bounds import DEPTH_MAX, VALUES_MAX
 from pipeline.records.value_forms import form_of
 from pipeline.records.value_texts import clean_text, unprintable
@@ -45,6 +46,7 @@ class PlainTree:
             if type(form) is dict or type(form) is list:
                 return self._plain_container(value, form, depth)
         except Exception as error:  # noqa: BLE001 - one bad value must not take the record with it
+            handlers.let_through(error)
             return unprintable(value, error)
         return form
 

@@ -157,8 +157,17 @@ class stopped:  # noqa: N801 - reads as a state
         os.kill(self._pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("what", ["runtime", "lanes", "one-lane"])
-@pytest.mark.parametrize("fills", ["slowly", "fast"])
+@pytest.mark.parametrize(
+    ("what", "fills"),
+    [
+        ("runtime", "fast"),
+        ("lanes", "slowly"),
+        pytest.param("runtime", "slowly", marks=pytest.mark.soak),
+        pytest.param("lanes", "fast", marks=pytest.mark.soak),
+        pytest.param("one-lane", "slowly", marks=pytest.mark.soak),
+        pytest.param("one-lane", "fast", marks=pytest.mark.soak),
+    ],
+)
 def test_a_queue_that_is_removed_under_load_loses_nothing(ground: Ground, what: str, fills: str) -> None:
     """`rm -r` of the runtime directory or of lanes, and at once `kill -9` of all producers."""
     ground.start(small() if fills == "slowly" else rolling())

@@ -35,6 +35,7 @@ HANG_SEC = 90.0
 SUCCESSOR = 23
 """The source that emits after the crash."""
 _ROLES = {
+    b"strace": "tracer",
     b"supervisor": "supervisor",
     b"writer": "writer",
     b"producers.py": "app",
