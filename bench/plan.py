@@ -42,7 +42,7 @@ def full() -> Iterator[Step]:
     yield Step("sparse", "sparse", _SPARSE, (*EVERYBODY, "nothing"), {"calls": 3_000})
     yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, counts=True, repeats=3)
     yield Step("killed", "killed", _KILLED, EVERYBODY, {"count": 10_000, "quiet": 2.5}, repeats=3)
-    some = (*LANES, "mp-queue", "queue-process", "loguru-enqueue", "structlog", "picologging")
+    some = (*LANES, "mp-queue", "queue-process", "structlog", "picologging")
     for number in (1, 2, 4, 8, 16, 32, 64):
         yield _producers(number, some, DEFAULT_COUNT)
     yield Step("stopped", "stopped", _STOPPED, (*LANES, "mp-queue"), {"seconds": 10.0})
@@ -59,7 +59,7 @@ def quick() -> Iterator[Step]:
     """Keep the shape but take under a minute: fewer calls, fewer peers, one repeat; for a first look only."""
     few = (*LANES, "mp-queue", "structlog")
     yield from _calls({"calls": 20_000, "seconds": 0.3}, few)
-    yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, {"count": 30_000}, counts=True)
+    yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, {"count": 60_000}, counts=True)
     yield Step("killed", "killed", _KILLED, ("ours", "mp-queue"), {"count": 10_000, "quiet": 0.8})
     for number in (1, 8):
         yield _producers(number, ("ours", "mp-queue"), 40_000)

@@ -59,7 +59,7 @@ def stopped_writer(subject: Peer, directory: Path, *, seconds: float) -> dict[st
 
 
 def killed_writer(subject: Peer, directory: Path, *, pause: float) -> dict[str, float]:
-    """Take the seconds from SIGKILL of the writer until bytes are appended again, while records keep coming.
+    """Time from SIGKILL of the writer until bytes are appended again, while records keep coming.
 
     One kill in the life of a pipeline: a writer that is killed again and again is waited for longer each time.
     """
