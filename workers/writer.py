@@ -211,22 +211,32 @@ class Writer:
         """Announce and remove the lanes that have ended and are durable to their end."""
         for lane in self.lanes.all():
             self.announcer.drops(lane)
-            if lane.tailer.unknown and lane.tailer.is_ended:
-                self._keep_unknown(lane)
-            elif not self._is_own(lane.producer) and lane.tailer.is_done():
-                failpoint.reach("writer.lane.before_announce")
-                self.announcer.ended(lane)
-                failpoint.reach("writer.lane.before_remove")
-                self.lanes.remove(lane)
+            if not self._is_own(lane.producer) and lane.tailer.is_done():
+                self._finish(lane)
 
-    def _keep_unknown(self, lane: WatchedLane) -> None:
-        """Put a lane that another version of this library wrote out of the way, whole."""
+    def _finish(self, lane: WatchedLane) -> None:
+        """Tell a lane's end and remove it; what cannot be read of it is kept, out of the way."""
+        if lane.tailer.unknown and not self._keep_aside(lane):
+            return
+        failpoint.reach("writer.lane.before_announce")
+        self.announcer.ended(lane)
+        failpoint.reach("writer.lane.before_remove")
+        self.lanes.remove(lane)
+
+    def _keep_aside(self, lane: WatchedLane) -> bool:
+        try:
+            self.lanes.keep_aside(lane, self.places.unknown_lanes_dir)
+        except OSError as error:
+            self._note_failure(error)
+            return False
         self.journal.note(f"kept, not read: {lane.tailer.unknown}")
-        self.lanes.keep_aside(lane, self.places.unknown_lanes_dir)
+        return True
 
     def _look_around(self) -> None:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
         self._watch_supervisor()
+        for lane in self.lanes.all():
+            lane.tailer.open_all()
         self._mend_runtime()
         self._mend_append_lock()
         self._mind_memory()

@@ -151,12 +151,10 @@ class Lanes:
         failpoint.reach("writer.lane.removed")
 
     def keep_aside(self, lane: WatchedLane, target: Path) -> None:
-        """Forget a lane that cannot be read, and move what it holds to a place where it harms nobody."""
-        lane.close()
-        self.watched.pop(lane.producer, None)
+        """Copy a lane that cannot be read whole to where it harms nobody. OSError when that cannot be done."""
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         for index, directory in enumerate(lane.tailer.directories):
-            shutil.move(directory, target / f"{lane.producer}.{index}")
+            shutil.copytree(directory, target / f"{lane.producer}.{index}", dirs_exist_ok=True)
 
     def collect_drafts(self) -> None:
         """Remove lanes that were never finished being made, by producers that died at it."""

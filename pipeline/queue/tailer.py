@@ -188,9 +188,9 @@ class Tailer:
             self.written = position(min(self.segments), HEADER_BYTES)
 
     def is_done(self) -> bool:
-        """Whether the lane has ended and everything in it is durable."""
-        is_settled = self.is_ended and not self.unknown and not self.has_pending()
-        return is_settled and all(map(self._is_releasable, self.segments.values()))
+        """Whether the lane has ended and everything in it that can be read is durable."""
+        is_read = self.is_ended and not self.has_pending()
+        return is_read and all(map(self._is_releasable, self.segments.values()))
 
     def has_releasable(self) -> bool:
         """Whether a segment is durable to its end and gets nothing more."""
@@ -264,14 +264,19 @@ class Tailer:
 
         Order matters: that the successor exists is seen first, then the head is read once more.
         """
-        if not segment.is_complete and not (self.is_ended or self._exists(segment.serial + 1)):
+        if not (segment.is_complete or self.is_ended or self._is_used(segment.serial + 1)):
             return False
         before = segment.end
         segment.refresh()
         return segment.end == before
 
-    def _exists(self, serial: int) -> bool:
-        return serial in self.segments
+    def _is_used(self, serial: int) -> bool:
+        """Whether the producer has gone on to a segment; an empty one it may have made and not taken."""
+        segment = self.segments.get(serial)
+        if segment is None:
+            return False
+        segment.refresh()
+        return segment.end > HEADER_BYTES or segment.is_complete
 
     def _next_segment(self, serial: int) -> OpenSegment | None:
         """Return the segment of a position, or its successor when it is released, durable by then."""
@@ -306,11 +311,13 @@ class Tailer:
                 fd = os.open(path, files.READ)
             except OSError:
                 continue
+            data = os.pread(fd, HEADER_BYTES, 0)
             try:
-                header = unpack_header(os.pread(fd, HEADER_BYTES, 0), str(path))
+                header = unpack_header(data, str(path))
             except LaneError as error:
                 os.close(fd)
-                self.unknown = str(error)
+                if any(data):  # else: a power cut took its content, and nothing is left to keep
+                    self.unknown = str(error)
                 return None
             segment = OpenSegment(serial, path, fd, header)
             segment.refresh()
