@@ -77,7 +77,8 @@ class Play:
         self.expected.append(tally.Expected("this demo", len(self.kills)))
         began = clock.monotonic()
         self._await("the pipeline to end", lambda: launch.supervisor_pid(self.places) is None)
-        self.tell("end", {"seconds": clock.monotonic() - began})
+        seconds = clock.monotonic() - began
+        self.tell("end", {"seconds": seconds, "is_clean": not self.places.runtime_dir.exists()})
 
     def _scan(self, pipeline: Pipeline, paths: list[str]) -> None:
         shares = [paths[number::SCANNERS] for number in range(SCANNERS)]

@@ -69,7 +69,10 @@ def _web(facts: dict[str, Any]) -> Iterator[str]:
 def _end(facts: dict[str, Any]) -> Iterator[str]:
     yield _title("Everybody ends")
     yield "Nobody needed it any more, so the pipeline's own processes ended by themselves within"
-    yield f"{facts['seconds']:.1f} s. No daemon is left, nothing in memory."
+    left = (
+        "No daemon is left, and no queue in memory." if facts["is_clean"] else "Their queue is still there."
+    )
+    yield f"{facts['seconds']:.1f} s. {left}"
 
 
 _ACTS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
