@@ -52,6 +52,9 @@ def install_in_child() -> None:
 
     Called when a lane is made, since such a child forgets at its start what was there before.
     """
+    celery = sys.modules.get("celery.signals")
+    if celery is not None:  # its pool processes run no finalizer
+        celery.worker_process_shutdown.connect(_note_celery_ending, weak=False)
     for name in _FINALIZERS:
         module = sys.modules.get(name)
         if module is not None and hasattr(module, "Finalize"):
@@ -98,6 +101,10 @@ def _end_by(number: int) -> None:
 
 def _note_endings() -> None:
     _mark(_emitters(), 0)
+
+
+def _note_celery_ending(**_: object) -> None:
+    _note_endings()
 
 
 def _mark(emitters: list[Emitter], signal_number: int) -> None:

@@ -62,7 +62,10 @@ class Supervisor:
         self._ticked_at = clock.monotonic()
         self._aborted_at = 0.0
         self._stop_by = 0.0
-        self._cause = ""
+        # Who leaves in order takes this file away: what still says it is here was killed, and its writer with
+        # it.
+        was_killed = places.runtime("supervisor.json").exists()
+        self._cause = "the workers were killed" if was_killed else ""
         viewpoint = Viewpoint(self)
         self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, viewpoint.health)
         self.endpoints.serve()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from pipeline.cli.options import act_as_owner, dir_option
 from pipeline.errors import PipelineError
 from pipeline.paths import resolve_log_dir
 from pipeline.verification import Report, verify
@@ -27,10 +28,10 @@ SHOWN_MAX: Final = 100
 
 EPILOG: Final = """\b
 Examples:
-  pipeline verify                      everything in the default log directory
-  pipeline verify 2025-11-21           one day; gaps at its borders are not judged
-  pipeline verify --dir /var/log/app   another log directory
-  pipeline verify --json | jq .counts  for a script
+  $ pipeline verify                      everything in the default log directory
+  $ pipeline verify 2025-11-21           one day; gaps at its borders are not judged
+  $ pipeline verify --dir /var/log/app   another log directory
+  $ pipeline verify --json | jq .counts  for a script
 
 \b
 Exit status:
@@ -46,7 +47,7 @@ class _Refusal(click.ClickException):
 
 @click.command(name="verify", epilog=EPILOG)
 @click.argument("dates", metavar="[DATE]...", nargs=-1)
-@click.option("--dir", "directory", metavar="DIR", help="The log directory.  [default: as the pipeline's]")
+@dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
 def command(context: click.Context, dates: tuple[str, ...], directory: str | None, *, as_json: bool) -> None:
@@ -57,6 +58,7 @@ def command(context: click.Context, dates: tuple[str, ...], directory: str | Non
     Works while the pipeline is running, and changes nothing.
     """
     log_dir = _log_dir(directory)
+    act_as_owner(log_dir)
     try:
         _require_days(log_dir, dates)
         with _progress() as progress:

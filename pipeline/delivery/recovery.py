@@ -35,6 +35,7 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
         pump.apply(last)
     if page.is_trusted and (last is None or _is_intact(pump, last)) and pump.resume():
         pump.sync_files_of(_periods(pump))
+        pump.durable_records = pump.records
         return "page"
     by_files(pump, beat)
     return "files"
@@ -64,6 +65,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     for lane in lanes:
         lane.tailer.stored = found[lane.producer] or None
     pump.sync_files_of(_periods(pump))
+    pump.durable_records = pump.records
     pump.needs_files = False
     failpoint.reach("writer.recover.looked")
 
