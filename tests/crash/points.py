@@ -73,6 +73,8 @@ class Case:
     """Reached only when the producers end."""
     starts_again: bool = False
     """Nobody is left to go on: only the next start does."""
+    recovers_by: str = ""
+    """What a writer has to say that it went by when it took over."""
     is_slow: bool = False
     """Left to the long run: another case shows the same place."""
     more: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Case:
             ground.ledger.stop()
         ground.until(lambda: self._has_killed(ground), f"{spec} to kill")
         ground.finish(starts=self.starts_again)
+        assert f"recovered by {self.recovers_by}" in ground.told()
         return ground.check(unacknowledged_max=8 if self.aim == "producers" else 0)
 
     def _has_killed(self, ground: Ground) -> bool:
@@ -162,20 +165,21 @@ def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
     return leave
 
 
+# Before a writer's first sync its successor asks the files, later it goes by the control page: both ways, for each step.
+_BATCH_STEPS = [
+    *(Case(f"writer.intent.{step}", skip=300, recovers_by="page") for step in ("before", "partial", "after")),
+    *(Case(f"writer.append.{step}", skip=300, recovers_by="page") for step in ("before", "partial", "after")),
+    *(Case(f"writer.commit.{step}", skip=300, recovers_by="page") for step in ("before", "after")),
+    Case("writer.position.stored", skip=701, recovers_by="page"),
+    Case("writer.sync.before", skip=4, recovers_by="page"),
+    Case("writer.sync.after", skip=4, recovers_by="page"),
+    Case("writer.sync.published", skip=4, recovers_by="page"),
+]
+
 _WRITER_STEPS = [
-    Case("writer.intent.before", skip=3),
-    Case("writer.intent.partial", skip=3),
-    Case("writer.intent.after", skip=3),
-    Case("writer.append.before", skip=3),
-    Case("writer.append.partial", skip=3),
-    Case("writer.append.after", skip=3),
-    Case("writer.commit.before", skip=3),
-    Case("writer.commit.after", skip=3),
-    Case("writer.position.stored", skip=7),
-    Case("writer.sync.before", skip=1),
+    *_BATCH_STEPS,
+    *(replace(case, skip=1, recovers_by="", label="@early", is_slow=True) for case in _BATCH_STEPS),
     Case("writer.sync.before_directory"),
-    Case("writer.sync.after", skip=1),
-    Case("writer.sync.published", skip=1),
     Case("writer.checkpoint.before", plan=rolling),
     Case("replace.checkpoint.json", plan=rolling),
     Case("writer.checkpoint.after", plan=rolling),

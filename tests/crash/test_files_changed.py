@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,3 +205,28 @@ def test_a_removed_state_directory_under_load_loses_nothing(ground: Ground) -> N
     ground.kill("app")
     ground.finish()
     ground.check(unacknowledged_max=3)
+
+
+def test_a_half_line_that_fits_many_records_is_completed_in_order(ground: Ground) -> None:
+    """A write cut short inside the timestamp, and no page to ask: no record may be stored before its predecessors."""
+    plan = small()
+    plan.main, plan.forked = [0], [[1]]
+    ground.start(plan)
+    ground.until_stored(200)
+    child = ground.ledger.row(1)
+    os.kill(child.pid, signal.SIGSTOP)
+    supervisor = ground.one("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    ground.kill("writer")
+    begun = time.time()
+    ground.until(lambda: time.time() - begun > 1.5, "another second in the timestamps of the main process")
+    os.kill(child.pid, signal.SIGCONT)
+    before = child.begun
+    ground.until(lambda: child.begun > before + 5, "records of the child")
+    with ground.day_file().open("ab") as file:
+        file.write(time.strftime('{"timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime()).encode())
+    (ground.runtime_dir() / "control").write_bytes(b"")
+    os.kill(supervisor, signal.SIGCONT)
+    ground.until_stored(ground.lines() + 300)
+    ground.finish()
+    ground.check()

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,42 @@ def test_a_stopped_pair_of_supervisor_and_writer_goes_on_where_it_was(ground: Gr
     assert ground.pids("writer") == [writer]
     ground.finish()
     ground.check()
+
+
+def test_a_stopped_producer_keeps_its_lane(ground: Ground) -> None:
+    """Producers that stand still for long are not taken for dead: each ends once, and with its true last number."""
+    ground.start(plan())
+    ground.until_stored(200)
+    producers = ground.kill("app", signal.SIGSTOP)
+    begun = time.monotonic()
+    ground.until(lambda: time.monotonic() - begun > 4, "twice the time after which a lane without a lock is given up")
+    for pid in producers:
+        os.kill(pid, signal.SIGCONT)
+    ground.until_accepted(ground.begun() + 300)
+    ground.finish()
+    ground.check()
+    assert {row.pid for row in ground.ledger.rows()} > set(producers)
+    told = [record["pid"] for record in ground.ends()]
+    assert sorted(told) == sorted({row.pid for row in ground.ledger.rows()})
+
+
+def test_two_pipelines_over_one_log_directory_append_one_after_the_other(ground: Ground) -> None:
+    """With two runtime directories there are two writers: the second waits until the first has let go of the lock."""
+    ground.start(replace(small(), main=[0], forked=[]))
+    ground.until_stored(200)
+    second = ground.root / "second"
+    second.mkdir()
+    ground.start(replace(small(), main=[1], forked=[]), root=second.name)
+    ground.until(lambda: ground.ledger.row(1).begun > 500, "records of the second")
+    ground.until(lambda: len(ground.pids("writer")) == 2, "a second writer")
+    ground.until_stored(ground.lines() + 200)
+    assert b'"source":1,' not in ground.day_file().read_bytes()
+    ground.ledger.stop()
+    ground.until_alone()
+    second.rmdir()
+    ground.finish()
+    ground.check()
+    assert len(list(ground.log_dir.glob("*.jsonl"))) == 1
 
 
 @pytest.fixture

@@ -191,6 +191,21 @@ class Site:
         assert found == status, f"exit status {found}\n{app.told}\n{app.error_text()}"
         return app
 
+    def weigh_down_first_writer(self, mib: int) -> None:
+        """Let the next writer take so much memory, by a sitecustomize for the PYTHONPATH `home/ballast`."""
+        (self.home / "ballast").mkdir()
+        (self.home / "ballast" / "sitecustomize.py").write_text(
+            textwrap.dedent(f"""
+                import os, sys
+                if "writer" in sys.orig_argv:
+                    try:
+                        os.close(os.open({str(self.home / "weighed")!r}, os.O_CREAT | os.O_EXCL))
+                        sys.ballast = b"x" * ({mib} << 20)
+                    except FileExistsError:
+                        pass
+            """)
+        )
+
     @property
     def places(self) -> Places:
         """Where the pipeline over the log directory lives, as this site's processes see it."""

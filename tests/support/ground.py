@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 TESTS = Path(__file__).resolve().parents[1]
-HANG_SEC = 90.0
+HANG_SEC = float(os.environ.get("CRASH_HANG_SEC", "90"))
 """Nothing takes that long; what does, hangs."""
 SUCCESSOR = 23
 """The source that emits after the crash."""
@@ -86,11 +86,13 @@ class Ground:
 
     # What runs
 
-    def start(self, plan: Plan, *, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        """Start the application."""
+    def start(
+        self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = ""
+    ) -> subprocess.Popen[bytes]:
+        """Start the application; `root` is a runtime root of its own below the ground's."""
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
         env = {key: value for key, value in os.environ.items() if not key.startswith("PIPELINE_")}
-        env["PIPELINE_RUNTIME_ROOT"] = str(self.root)
+        env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
         env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
         app = subprocess.Popen(
@@ -175,6 +177,12 @@ class Ground:
         if not self.log_dir.is_dir():
             return 0
         return sum(path.read_bytes().count(b"\n") for path in oracle.files_in(self.log_dir))
+
+    def ends(self) -> list[dict[str, Any]]:
+        """Return the records that tell of the end of a producer of the application."""
+        lines = [line for path in oracle.files_in(self.log_dir) for line in path.read_bytes().split(b"\n")]
+        records = [json.loads(line) for line in lines if b'"last_action_number"' in line]
+        return [record for record in records if record.get("role") == "app"]
 
     def runtime_dir(self) -> Path:
         """Return the runtime directory, once it is there."""
@@ -262,7 +270,7 @@ class Ground:
         found = {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                if mark in Path(f"/proc/{name}/environ").read_bytes():
                     found[int(name)] = _role_of(Path(f"/proc/{name}/cmdline").read_bytes())
             except OSError:
                 continue

@@ -66,6 +66,7 @@ def judge(log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = ())
     ]
     _judge_numbers(records, verdict)
     _judge_order(records, verdict)
+    _judge_ends([record for _, _, record in records], verdict)
     stored: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for _, _, record in records:
         if "source" in record:
@@ -129,6 +130,18 @@ def _judge_order(records: list[tuple[str, int, dict[str, Any]]], verdict: Verdic
         order = [sequence for _, sequence in sorted(pairs)]
         if order != sorted(order):
             verdict.blame(f"the records of {key} are out of order", order)
+
+
+def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
+    """What the stream says of a producer's end is true: nothing of it is behind its last number."""
+    last: dict[str, int] = defaultdict(int)
+    for record in records:
+        last[record["producer"]] = max(last[record["producer"]], record["action_number"])
+    for record in records:
+        if record["action_type"] in ("producer_closed", "producer_died"):
+            subject, told = record["subject"], record["last_action_number"]
+            if last[subject] != told:
+                verdict.blame(f"{subject}: {record['action_type']} says {told}, and {last[subject]} is stored")
 
 
 def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> None:
