@@ -1,4 +1,4 @@
-"""Cases of one file run beside each other: they mostly wait for processes, and each has a ground of its own."""
+"""Cases of one file run beside each other: they mostly wait, and each has a ground of its own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-Rounds of random crashes: producers in threads, forked and spawned children; kills at random moments and at random points.
+Rounds of random crashes: kills at random moments and at random points of everything.
 
-By hand: `python -m tests.crash --rounds 300 --seed 7`, or `python tests/crash/harness.py …`; `--jobs` runs some beside
-each other. Every round is a function of its own number and the seed: `--only N` repeats one.
+By hand: `python -m tests.crash --rounds 300 --seed 7`, or `python tests/crash/harness.py …`; `--jobs` runs
+some beside each other. Every round is a function of its own number and the seed: `--only N` repeats one.
 """
 
 from __future__ import annotations
@@ -226,7 +226,9 @@ def play_all(seed: int, numbers: range, jobs: int, home: Path, *, is_quiet: bool
 
 def main() -> int:
     """Play the rounds that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--jobs", type=int, default=3)

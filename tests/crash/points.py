@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pipeline
 from support.ground import Ground, Plan
+
+import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from support.oracle import Verdict
 
 _CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("([a-z._]+)"\)')
@@ -147,7 +149,7 @@ def remove_runtime(ground: Ground) -> None:
 
 
 def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
-    """Return what lets a pipeline die and makes its lanes those of another instance over the same log directory."""
+    """Return what lets a pipeline die and makes its lanes those of another instance."""
 
     def leave(ground: Ground) -> None:
         ground.start(plan)
@@ -165,7 +167,7 @@ def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
     return leave
 
 
-# Before a writer's first sync its successor asks the files, later it goes by the control page: both ways, for each step.
+# Before a writer's first sync its successor asks the files, later it goes by the control page: both ways.
 _BATCH_STEPS = [
     *(Case(f"writer.intent.{step}", skip=300, recovers_by="page") for step in ("before", "partial", "after")),
     *(Case(f"writer.append.{step}", skip=300, recovers_by="page") for step in ("before", "partial", "after")),
@@ -202,10 +204,23 @@ _RECOVERY = [
     Case("writer.recover.resumed", spec="writer.append.partial:400:2", times=2),
     *(
         Case(f"writer.recover.{step}", times=times, spec="writer.append.partial:9", during=spoil_page)
-        for step, times in (("files", 3), ("distrusted", 3), ("mend", 3), ("mended", 1), ("looked", 3), ("trust", 3))
+        for step, times in (
+            ("files", 3),
+            ("distrusted", 3),
+            ("mend", 3),
+            ("mended", 1),
+            ("looked", 3),
+            ("trust", 3),
+        )
     ),
     *(
-        Case(f"writer.adopt.{step}", times=times, before=leave_dead_instance(plan), label=label, is_slow=bool(label))
+        Case(
+            f"writer.adopt.{step}",
+            times=times,
+            before=leave_dead_instance(plan),
+            label=label,
+            is_slow=bool(label),
+        )
         for step, times in (("before_move", 2), ("moved", 2), ("after", 1))
         for plan, label in ((small(), ""), (on_disk(small()), "@disk"))
     ),
@@ -215,7 +230,13 @@ _LANES = [
     Case("writer.lane.before_announce", at_end=True),
     Case("writer.lane.before_remove", at_end=True),
     Case("writer.lane.directory_removed", at_end=True),
-    Case("writer.lane.directory_removed", at_end=True, plan=lambda: on_disk(small()), label="@disk", is_slow=True),
+    Case(
+        "writer.lane.directory_removed",
+        at_end=True,
+        plan=lambda: on_disk(small()),
+        label="@disk",
+        is_slow=True,
+    ),
     Case("writer.lane.removed", at_end=True),
     Case("writer.stop.announced", at_end=True),
     Case("writer.stop.synced", at_end=True),

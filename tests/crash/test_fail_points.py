@@ -1,8 +1,8 @@
 """
-SIGKILL between every two steps of emit, append, commit, sync, release, rotate, recovery, adoption and the end.
+SIGKILL between every two steps of emit, append, commit, sync, release, rotate, recovery and the end.
 
-Each case lets one named place kill, several times in a row where that can be, and shows by the log of the kills that it was
-reached. Afterwards accepted = stored, and nothing is left behind.
+Each case lets one named place kill, several times in a row where that can be, and shows by the log of the
+kills that it was reached. Afterwards accepted = stored, and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _marked(case: Case):
 @pytest.mark.timeout(HANG_SEC * 4)
 @pytest.mark.parametrize("case", [_marked(case) for case in CASES])
 def test_a_kill_at_this_point_loses_and_repeats_nothing(case: Case, beside: dict[str, Future]) -> None:
-    """Killed there, as often as the case says, and started again: each accepted record is stored once, in order."""
+    """Killed there, as often as the case says: each accepted record is stored once, in order."""
     beside[case.id].result(HANG_SEC * 3)
 
 

@@ -18,7 +18,7 @@ def _failures(seed: int, rounds: int, home: Path) -> str:
 
 @pytest.mark.timeout(600)
 def test_kills_at_random_moments_and_points_lose_and_repeat_nothing(seed: int, tmp_path: Path) -> None:
-    """App, children, writer, supervisor or all of them are killed at random: accepted = stored, nothing is left."""
+    """App, children, writer, supervisor or all are killed: accepted = stored, nothing is left."""
     assert not _failures(seed, 8, tmp_path)
 
 

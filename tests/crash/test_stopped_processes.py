@@ -114,7 +114,7 @@ def test_a_stopped_supervisor_finds_its_writer_again(ground: Ground) -> None:
 
 
 def test_a_stopped_pair_of_supervisor_and_writer_goes_on_where_it_was(ground: Ground) -> None:
-    """Both are stopped beyond the heartbeat timeout: the supervisor was late itself, and gives the writer time."""
+    """Both are stopped for long: the supervisor was late itself, and gives the writer time."""
     ground.start(plan())
     ground.until_stored(200)
     writer = ground.one("writer")
@@ -132,12 +132,14 @@ def test_a_stopped_pair_of_supervisor_and_writer_goes_on_where_it_was(ground: Gr
 
 
 def test_a_stopped_producer_keeps_its_lane(ground: Ground) -> None:
-    """Producers that stand still for long are not taken for dead: each ends once, and with its true last number."""
+    """Producers that stand still are not taken for dead: each ends once, at its true last number."""
     ground.start(plan())
     ground.until_stored(200)
     producers = ground.kill("app", signal.SIGSTOP)
     begun = time.monotonic()
-    ground.until(lambda: time.monotonic() - begun > 4, "twice the time after which a lane without a lock is given up")
+    ground.until(
+        lambda: time.monotonic() - begun > 4, "twice the time after which a lane without a lock is given up"
+    )
     for pid in producers:
         os.kill(pid, signal.SIGCONT)
     ground.until_accepted(ground.begun() + 300)
@@ -149,7 +151,7 @@ def test_a_stopped_producer_keeps_its_lane(ground: Ground) -> None:
 
 
 def test_two_pipelines_over_one_log_directory_append_one_after_the_other(ground: Ground) -> None:
-    """With two runtime directories there are two writers: the second waits until the first has let go of the lock."""
+    """With two runtime directories there are two writers: the second waits for the append lock."""
     ground.start(replace(small(), main=[0], forked=[]))
     ground.until_stored(200)
     second = ground.root / "second"

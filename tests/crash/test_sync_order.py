@@ -1,7 +1,8 @@
 """
-The order of what has to be on the disk, seen from outside: strace writes down what the writer asks of the kernel.
+The order of what has to be on the disk, seen from outside: strace tells what is asked of the kernel.
 
-A kill never shows a missing fsync, since the page cache outlives every process; only the order of the calls does.
+A kill never shows a missing fsync, since the page cache outlives every process; only the order of the calls
+does.
 """
 
 from __future__ import annotations
@@ -85,13 +86,15 @@ def read_trace(trace: Path, log_dir: Path) -> Disk:
         pytest.param("memory", "", id="memory"),
         pytest.param("disk", "writer.sync.before_directory", id="disk-creator-killed"),
         pytest.param("disk", "", id="disk", marks=pytest.mark.soak),
-        pytest.param("memory", "writer.sync.before_directory", id="memory-creator-killed", marks=pytest.mark.soak),
+        pytest.param(
+            "memory", "writer.sync.before_directory", id="memory-creator-killed", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_a_segment_is_unlinked_only_after_the_file_and_its_directory_were_synced(
     ground: Ground, tmp_path: Path, need_tool: Callable[[str], str], lanes: str, kill: str
 ) -> None:
-    """Data, its directory, the checkpoint and its directory: then the release, whoever created the file."""
+    """Data, its directory, the checkpoint and its directory: then the release."""
     plan: Plan = rolling() if lanes == "memory" else on_disk(rolling())
     plan = replace(plan, failpoint=kill, pause_sec=0.02, burst=8)
     trace = tmp_path / "trace"

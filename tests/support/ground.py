@@ -1,8 +1,8 @@
 """
-The ground of one crash: a log directory, a runtime root, the processes over them, and the judgement afterwards.
+The ground of one crash: a log directory, a runtime root, the processes over them, and the judgement.
 
-Every process of a round carries the round's runtime root in its environment, which is how all of them are found, orphans
-included.
+Every process of a round carries the round's runtime root in its environment, which is how all of them are
+found, orphans included.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Plan:
 
 
 class Ground:
-    """One log directory with everything over it. A context manager: in the end nothing runs and nothing is left."""
+    """One log directory with everything over it; a context manager that ends and removes all of it."""
 
     def __init__(self, home: Path, *, root_parent: str = "/dev/shm") -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -86,9 +86,7 @@ class Ground:
 
     # What runs
 
-    def start(
-        self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = ""
-    ) -> subprocess.Popen[bytes]:
+    def start(self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = "") -> subprocess.Popen[bytes]:
         """Start the application; `root` is a runtime root of its own below the ground's."""
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
         env = {key: value for key, value in os.environ.items() if not key.startswith("PIPELINE_")}
@@ -107,7 +105,7 @@ class Ground:
         return app
 
     def pids(self, role: str = "") -> list[int]:
-        """Return the living processes of this round, of one role or all; the main process is the first app."""
+        """Return the living processes of this round, of one role or all."""
         for app in self._apps:
             app.poll()
         return sorted(pid for pid, found in self._found().items() if role in ("", found))
@@ -195,7 +193,7 @@ class Ground:
         return max(found, key=lambda path: path.stat().st_mtime_ns)
 
     def told(self) -> str:
-        """Return what helps to understand a failure: processes, kills, the workers' log, the applications' stderr."""
+        """Return what helps to understand a failure: processes, kills, workers.log, stderr."""
         parts = [f"processes {self._found()}"]
         for path in (self.kill_log, self.log_dir / ".pipeline" / "workers.log", Path(self._errors.name)):
             text = path.read_text(errors="replace")[-3000:] if path.exists() else ""
@@ -204,8 +202,10 @@ class Ground:
 
     # How it ends
 
-    def finish(self, *, starts: bool = True, records: int = 25, settings: dict[str, Any] | None = None) -> None:
-        """Stop the producers, start the pipeline once more, and wait until it has drained everything and is gone."""
+    def finish(
+        self, *, starts: bool = True, records: int = 25, settings: dict[str, Any] | None = None
+    ) -> None:
+        """Stop the producers, start once more, and wait until all is drained and everybody gone."""
         self.end_producers()
         if not starts:
             self.until_alone()
@@ -277,7 +277,9 @@ class Ground:
         return found
 
     def _last_record_of(self, producer: str) -> str:
-        lines = [line for path in oracle.files_in(self.log_dir) for line in path.read_text("utf-8").split("\n")]
+        lines = [
+            line for path in oracle.files_in(self.log_dir) for line in path.read_text("utf-8").split("\n")
+        ]
         return [line[:200] for line in lines if f'"producer":"{producer}"' in line][-1]
 
     def _leftovers(self) -> list[str]:

@@ -1,8 +1,9 @@
 """
-What producers were told, in memory that outlives their `kill -9`: an anonymous shared mapping that the test holds.
+What producers were told, in an anonymous shared mapping that outlives their `kill -9`.
 
-Each source (one thread of one process) has a row. It notes there that it is about to emit its nth record, and then which
-number `emit()` returned, with one store each. A row is written by one thread and read by the test.
+Each source (one thread of one process) has a row. It notes there that it is about to emit its nth record,
+and then which number `emit()` returned, with one store each. A row is written by one thread and read by the
+test.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Row:
         self._words[self._base + _PID] = os.getpid()
 
     def begin(self) -> int:
-        """Return the sequence number of the next record, 1, 2, 3 …"""
+        """Return the sequence number of the next record, from 1 on."""
         sequence = self.begun + 1
         self._words[self._base + _BEGUN] = sequence
         return sequence

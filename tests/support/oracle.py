@@ -1,8 +1,8 @@
 """
 A small oracle: accepted = stored.
 
-It knows the ledger (what `emit()` returned to whom) and the files, and nothing of the library: no line of it is shared with
-the writer or with `pipeline verify`, so that neither can hide a mistake of the other.
+It knows the ledger (what `emit()` returned to whom) and the files, and nothing of the library: no line of
+it is shared with the writer or with `pipeline verify`, so that neither can hide a mistake of the other.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _judge_order(records: list[tuple[str, int, dict[str, Any]]], verdict: Verdic
 
 
 def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
-    """What the stream says of a producer's end is true: nothing of it is behind its last number."""
+    """Blame what the stream says of a producer's end and is not true."""
     last: dict[str, int] = defaultdict(int)
     for record in records:
         last[record["producer"]] = max(last[record["producer"]], record["action_number"])
@@ -141,11 +141,13 @@ def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
         if record["action_type"] in ("producer_closed", "producer_died"):
             subject, told = record["subject"], record["last_action_number"]
             if last[subject] != told:
-                verdict.blame(f"{subject}: {record['action_type']} says {told}, and {last[subject]} is stored")
+                verdict.blame(
+                    f"{subject}: {record['action_type']} says {told}, and {last[subject]} is stored"
+                )
 
 
 def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> None:
-    """Accepted is stored, under the number that was told; at most the one that nobody answered is there besides."""
+    """Compare a source with its row: accepted is stored, and besides at most what nobody answered."""
     who = f"source {row.source} (pid {row.pid})"
     accepted, refused = row.accepted(), row.refused()
     found = {record["seq"]: record for record in stored}

@@ -1,8 +1,8 @@
 """
-The application of the crash tests: sources in threads of the main process, of forked and of spawned children.
+The application of the crash tests: sources in threads, in forked and in spawned children.
 
-Run as a script with a plan in JSON. Fail points are armed in the producers, or in the workers they start, or in both, by
-when the variable is set: each process reads it once, when it imports the library.
+Run as a script with a plan in JSON. Fail points are armed in the producers, or in the workers they start,
+or in both, by when the variable is set: each process reads it once, when it imports the library.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def produce_all(pipeline: Pipeline, plan: dict[str, Any], sources: list[int]) ->
 
 
 def run_spawned(handle: bytes, plan: dict[str, Any], sources: list[int]) -> None:
-    """Be a spawned child: the handle is unpickled here, so that the library is imported with the right environment."""
+    """Be a spawned child; it imports the library when it unpickles the handle."""
     _set_back(plan)
     pipeline = _armed(plan, lambda: pickle.loads(handle))
     produce_all(pipeline, plan, sources)

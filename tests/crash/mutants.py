@@ -1,0 +1,287 @@
+"""
+Mutants: the library with one mistake each, and the test that has to turn red for it.
+
+By hand: `python tests/crash/mutants.py` runs them all and prints a table; names as arguments run some. Each
+mutant is a textual replacement in a copy of both packages, which then stands first on the path of the test
+and of everything it starts. A mutant that no test turns red says that the suite proves nothing about that
+line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("pipeline", "workers")
+HANG_SEC = 20
+_POINT = "test_fail_points.py::test_a_kill_at_this_point_loses_and_repeats_nothing"
+_SYNC_LOOP = """\
+        for file in list(self.days.open.values()):
+            if file.name in self._unsynced:"""
+_CHECKPOINT = "self.checkpoint.store(self.page.committed, self.days, self.lanes.all())"
+_BODY = "                view[start:end] = line\n"
+_HEAD = "                words[HEAD_WORD] = word + len(line) + ONE_RECORD\n"
+_ORDER = "test_sync_order.py::test_a_segment_is_unlinked_only_after_the_file_and_its_directory_were_synced"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake, and the test that is red for it."""
+
+    name: str
+    test: str
+    edits: tuple[tuple[str, str, str], ...]
+    """(file, what stands there once, what a mistaken library has there)."""
+
+
+MUTANTS = [
+    Mutant(
+        "no tail comparison on resume",
+        f"{_POINT}[writer.recover.resumed]",
+        (
+            ("pipeline/delivery/pump.py", "if not source.startswith(there):", "if False:"),
+            ("pipeline/delivery/pump.py", "[source[len(there) :]]", "[source]"),
+        ),
+    ),
+    Mutant(
+        "open intent taken for done",
+        f"{_POINT}[writer.recover.before]",
+        (("pipeline/delivery/pump.py", "[source[len(there) :]]", '[b""]'),),
+    ),
+    Mutant(
+        "half line not completed",
+        f"{_POINT}[writer.recover.trust]",
+        (("pipeline/delivery/recovery.py", "        mend_tail(pump, name, found)", "        pass"),),
+    ),
+    Mutant(
+        "files not asked after a lost page",
+        f"{_POINT}[writer.recover.trust]",
+        (
+            (
+                "pipeline/delivery/recovery.py",
+                "lane.tailer.stored = found[lane.producer] or None",
+                "lane.tailer.stored = None",
+            ),
+        ),
+    ),
+    Mutant(
+        "last intent not applied at a start",
+        f"{_POINT}[writer.commit.after]",
+        (("pipeline/delivery/recovery.py", "        pump.apply(last)\n", ""),),
+    ),
+    Mutant(
+        "intent after append",
+        f"{_POINT}[writer.append.after]",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "        self.page.propose(intent)\n        self._finish",
+                "        self._finish",
+            ),
+            (
+                "pipeline/delivery/pump.py",
+                "        self.page.commit(intent.batch)\n",
+                "        self.page.propose(intent)\n        self.page.commit(intent.batch)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "commit before append",
+        f"{_POINT}[writer.append.before]",
+        (
+            ("pipeline/delivery/pump.py", "        self.page.commit(intent.batch)\n", ""),
+            (
+                "pipeline/delivery/pump.py",
+                '        failpoint.reach("writer.append.before")\n',
+                '        self.page.commit(intent.batch)\n        failpoint.reach("writer.append.before")\n',
+            ),
+            # Without this the mistake is found by the length of the file, and put right.
+            (
+                "pipeline/delivery/recovery.py",
+                "if file is None or file.actual_size() < last.offset + last.length:",
+                "if file is None:",
+            ),
+        ),
+    ),
+    Mutant(
+        "position stored before the intent",
+        f"{_POINT}[writer.intent.before]",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "        self.page.propose(intent)\n        self._finish",
+                "        self._advance(slices)\n        self.page.propose(intent)\n        self._finish",
+            ),
+        ),
+    ),
+    Mutant(
+        "durable position stored before the sync",
+        "test_files_changed.py::test_a_day_file_that_is_deleted_loses_only_what_was_durable_in_it",
+        (("pipeline/delivery/pump.py", "        self._lost[:0] = lost\n", ""),),
+    ),
+    Mutant(
+        "no fsync",
+        f"{_ORDER}[memory]",
+        (("pipeline/storage/day_file.py", "        os.fsync(self.fd)\n", ""),),
+    ),
+    Mutant(
+        "no directory fsync",
+        f"{_ORDER}[memory]",
+        (("pipeline/storage/day_file.py", "files.sync_directory(self.path.parent)", "pass"),),
+    ),
+    Mutant(
+        "directory synced by the file's creator only",
+        f"{_ORDER}[disk-creator-killed]",
+        (
+            (
+                "pipeline/storage/day_file.py",
+                "self.needs_directory_sync = True",
+                "self.needs_directory_sync = self.is_new",
+            ),
+        ),
+    ),
+    Mutant(
+        "checkpoint before data",
+        f"{_ORDER}[memory]",
+        (
+            ("pipeline/delivery/pump.py", _SYNC_LOOP, f"        {_CHECKPOINT}\n{_SYNC_LOOP}"),
+            ("pipeline/delivery/pump.py", f"is_safe = {_CHECKPOINT}", "is_safe = True"),
+        ),
+    ),
+    Mutant(
+        "release before durable",
+        f"{_ORDER}[memory]",
+        (
+            ("pipeline/queue/tailer.py", "self.durable >= position", "self.written >= position"),
+            ("pipeline/delivery/pump.py", _SYNC_LOOP, f"        self._release()\n{_SYNC_LOOP}"),
+        ),
+    ),
+    Mutant(
+        "head before body",
+        f"{_POINT}[emit.append.head]",
+        (("pipeline/queue/fastpath.py", _BODY + _HEAD, _HEAD + _BODY),),
+    ),
+    Mutant(
+        "half a line of a disk lane committed",
+        f"{_POINT}[emit.disk.partial]",
+        (("pipeline/queue/tailer.py", "end = known + newline + 1", "end = known + len(piece)"),),
+    ),
+    Mutant(
+        "number not derived from the head",
+        f"{_POINT}[emit.segment.created]",
+        (
+            (
+                "pipeline/queue/appender.py",
+                "        return self._base + (segment.words[HEAD_WORD] >> OFFSET_BITS",
+                "        return self._base + 1 + (segment.words[HEAD_WORD] >> OFFSET_BITS",
+            ),
+        ),
+    ),
+    Mutant(
+        "liveness ignored",
+        "test_stopped_processes.py::test_a_stopped_producer_keeps_its_lane",
+        (
+            (
+                "pipeline/queue/lanes.py",
+                "if self._is_own(lane.producer) or lane.is_locked():",
+                "if self._is_own(lane.producer):",
+            ),
+        ),
+    ),
+    Mutant(
+        "end of a producer not told",
+        f"{_POINT}[writer.lane.before_announce]",
+        (("workers/writer.py", "        self.announcer.ended(lane)\n", ""),),
+    ),
+    Mutant(
+        "removed runtime directory not made again",
+        "test_files_changed.py::test_a_queue_that_is_removed_under_load_is_used_on",
+        (
+            (
+                "pipeline/queue/appender.py",
+                "        if self._is_displaced():\n            self._rescue()\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "append lock ignored",
+        "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
+        (("workers/fence.py", "if not lock.try_acquire():", "if False:"),),
+    ),
+]
+
+
+def copy_packages(target: Path) -> None:
+    """Copy both packages as they are installed."""
+    source = Path(pipeline.__file__).parents[1]
+    for package in PACKAGES:
+        shutil.copytree(source / package, target / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def apply(mutant: Mutant, target: Path) -> None:
+    """Make the mistake; AssertionError when the library no longer has the text that it replaces."""
+    for name, old, new in mutant.edits:
+        path = target / name
+        text = path.read_text("utf-8")
+        assert text.count(old) == 1, f"{mutant.name}: {name} has {text.count(old)} times: {old!r}"
+        path.write_text(text.replace(old, new), "utf-8")
+
+
+def run(mutant: Mutant) -> tuple[bool, str]:
+    """Run the mutant's test on the mutant; (whether it turned red, what it said)."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as home:
+        copy = Path(home)
+        copy_packages(copy)
+        apply(mutant, copy)
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-o",
+                "addopts=--import-mode=importlib",
+            ),
+            *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--basetemp", str(copy / "tmp")),
+            str(ROOT / "tests" / "crash" / mutant.test),
+        ]
+        env = os.environ | {"PYTHONPATH": str(copy), "CRASH_HANG_SEC": str(HANG_SEC)}
+        done = subprocess.run(
+            command, cwd=copy, env=env, capture_output=True, text=True, timeout=600, check=False
+        )
+    text = done.stdout + done.stderr
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{mutant.name}: pytest ended with {done.returncode}\n{text[-3000:]}")
+    said = re.search(r"^E +(?:\w*Error: )?(.{1,110})", text, re.MULTILINE)
+    return done.returncode == 1, said[1] if said else ""
+
+
+def main(names: list[str]) -> int:
+    """Run mutants and print what each turned red."""
+    survivors = 0
+    print(f"{'mutant':45} {'red':4} test — what it said")
+    for mutant in MUTANTS:
+        if names and not any(name in mutant.name for name in names):
+            continue
+        is_red, said = run(mutant)
+        survivors += not is_red
+        test = mutant.test.rpartition("::")[2]
+        print(f"{mutant.name:45} {'yes' if is_red else 'NO':4} {test} — {said}", flush=True)
+    print(f"{survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
