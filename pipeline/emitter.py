@@ -71,7 +71,7 @@ class Emitter:
         self._encode = encode
         self._body_bytes_max = settings.max_record_bytes - _ENVELOPE_BYTES
         self._late_at = -_LATE_REPORT_SEC
-        self._waits = not settings.async_logging
+        self._waits = not settings.async_logging and not self._is_workers
         self._drops_low = settings.queue_full_strategy == "drop_low"
         self._openings: dict[str, bytes] = {}
         self._appender: Appender | None = None

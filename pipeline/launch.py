@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pipeline import settings as settings_table
-from pipeline.host import files, locks, processes
+from pipeline.host import clock, files, locks, processes
 from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 VERSION: Final = "0.1.0"
+_BOOT_SEC: Final = 1.5
+"""How long a supervisor that was launched is waited for before another one is launched."""
 STOPPED_MARK: Final = "stopped"
 """Stands in the runtime directory after `pipeline stop`: producers then queue and start nothing."""
 
@@ -59,8 +61,10 @@ def start_supervisor(places: Places, settings: Settings, *, extra: tuple[str, ..
     create_runtime(places)
     launching = RecordLock(places.runtime("launch.lock"))
     try:
-        if not launching.try_acquire() or (supervisor_pid(places) is not None and "--take-over" not in extra):
+        takes_over = "--take-over" in extra
+        if not launching.try_acquire() or (not takes_over and _is_up_or_starting(places, launching)):
             return False
+        os.pwrite(launching.fd, clock.monotonic_ns().to_bytes(8, "little"), 0)
         processes.launch_detached(
             [python, "-P", "-m", "workers", "supervisor", *place_arguments(places), *extra],
             processes.worker_environment(),
@@ -68,6 +72,20 @@ def start_supervisor(places: Places, settings: Settings, *, extra: tuple[str, ..
     finally:
         launching.close()
     return True
+
+
+def note_started(places: Places) -> None:
+    """Take the launcher's stamp away: the supervisor is there, and its death is answered at once."""
+    fd = os.open(places.runtime("launch.lock"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.close(fd)
+
+
+def _is_up_or_starting(places: Places, launching: RecordLock) -> bool:
+    """Whether a supervisor runs, or was launched a moment ago and has not come to its lock yet."""
+    if supervisor_pid(places) is not None:
+        return True
+    stamp = int.from_bytes(os.pread(launching.fd, 8, 0), "little")
+    return 0 <= clock.monotonic_ns() - stamp < _BOOT_SEC * clock.NANO
 
 
 def place_arguments(places: Places) -> list[str]:

@@ -13,7 +13,7 @@ from pipeline.host.locks import RecordLock
 from pipeline.paths import create_runtime
 from pipeline.settings import Settings
 from workers.journal import Journal
-from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE
+from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE, WRITER_SIGNALS
 from workers.writer import Writer
 
 if TYPE_CHECKING:
@@ -75,3 +75,4 @@ def _install_signals(writer: Writer) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, sync)
     signal.signal(signal.SIGHUP, reopen)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WRITER_SIGNALS)

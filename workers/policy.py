@@ -6,8 +6,12 @@ A pure function of how it ended and how often, so that it can be tested without 
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, replace
 from typing import Final
+
+WRITER_SIGNALS: Final = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+"""What a supervisor tells its writer: stop, sync, make way for a successor, reopen the files."""
 
 EXIT_DONE: Final = 0
 EXIT_CRASH: Final = 1

@@ -25,7 +25,7 @@ from pipeline.storage.directories import make_belongings
 from workers import departure
 from workers.endpoints import Endpoints
 from workers.journal import Journal
-from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, History
+from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, WRITER_SIGNALS, History
 from workers.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ class Supervisor:
             self._grace_from = clock.monotonic()
             return
         extra = ["--service"] if self.is_service else []
+        # Blocked until the writer can act on them: a signal that meets it booting would end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, WRITER_SIGNALS)
         self.writer = subprocess.Popen(
             [sys.executable, "-P", "-m", "workers", "writer", *launch.place_arguments(self.places), *extra,
              "--cause", self._cause, "--restarts", str(self.history.restarts)],
@@ -161,6 +163,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         failpoint.reach("supervisor.writer_started")
         threading.Thread(target=self._wake_at_end, args=(self.writer,), daemon=True).start()
         self._started_at = self._grace_from = clock.monotonic()
@@ -310,6 +313,7 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
             places, is_service=is_service, takes_over=False
         )  # the last one removed the directory meanwhile
     failpoint.reach("supervisor.locked")
+    launch.note_started(places)
     if published and launch.published_settings(places) is None:
         launch.publish_settings(places, *published)  # the one before us took them away with the directory
     supervisor = Supervisor(places, is_service=is_service, journal=journal)
@@ -339,6 +343,7 @@ def _install_signals(note: Callable[[int, object], None], wake_fd: int) -> None:
     """Signals only leave a note and wake the loop."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, note)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whatever the application had blocked when it launched us
     signal.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
 
 

@@ -297,7 +297,11 @@ class Writer:
             self._own.note_ending()
             return EXIT_REPLACE
         if not self.places.log_dir.is_dir() and self._is_alone():
-            return EXIT_DONE  # a test's directory is gone and so is everybody: nothing is to be made again
+            # A test's directory is gone and so is everybody: nothing is to be made again, for our own records
+            # neither.
+            for lane in self.lanes.all():
+                self.lanes.remove(lane)
+            return EXIT_DONE
         if self.stop_signal == signal.SIGUSR2:
             self._own.note_ending()
             return EXIT_REPLACE
@@ -356,7 +360,7 @@ class Writer:
     def _hold_disk_lanes(self) -> None:
         """Say that this instance's disk lanes have a writer."""
         try:
-            self.places.disk_lanes_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_private(self.places.disk_lanes_dir)
             self._instance_lock = RecordLock(self.places.disk_lanes_dir / adoption.INSTANCE_LOCK)
             self._instance_lock.try_acquire()
         except OSError as error:

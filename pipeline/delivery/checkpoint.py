@@ -46,7 +46,7 @@ class Checkpoint:
             "lanes": {lane.producer: lane.tailer.durable for lane in lanes},
         }
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_private(self.path.parent)
             files.replace(self.path, orjson.dumps(content), durable=True, is_only_writer=True)
         except OSError as error:
             self.error = str(error)

@@ -19,11 +19,11 @@ from pipeline.host import failpoint
 from pipeline.storage import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pipeline.delivery.control import Intent
     from pipeline.delivery.pump import Pump
-    from pipeline.queue.tailer import OpenSegment
+    from pipeline.queue.tailer import Tailer
 
 
 def recover(pump: Pump, beat: Callable[[], None]) -> str:
@@ -105,26 +105,31 @@ def mend_tail(pump: Pump, name: str, found: dict[str, set[int]]) -> None:
 
 
 def _rest_of(torn: bytes, pump: Pump, found: dict[str, set[int]]) -> bytes:
-    """Return what is missing behind a half line, empty when no lane holds its record."""
+    """
+    Return what is missing behind a half line, empty when no lane holds its record.
+
+    Only the first record of a lane that no file holds can be the one: a later one would overtake it.
+    """
     for lane in pump.lanes.all():
-        for segment in lane.tailer.segments.values():
-            for line in _lines_like(torn, segment):
-                number = stored.number_of(line)
-                if number is not None and number not in found[lane.producer]:
-                    found[lane.producer].add(number)
-                    return line[len(torn) :]
+        line = _first_unstored(lane.tailer, found[lane.producer])
+        number = stored.number_of(line)
+        if number is not None and line.startswith(torn):
+            found[lane.producer].add(number)
+            return line[len(torn) :]
     return b""
 
 
-def _lines_like(torn: bytes, segment: OpenSegment) -> Iterator[bytes]:
-    """Yield the lines of a segment that begin as a half line does."""
-    segment.refresh()
-    content = b"\n" + segment.read(segment.start, segment.end)
-    place = content.find(b"\n" + torn)
-    while place >= 0:
-        end = content.index(b"\n", place + 1) + 1
-        yield content[place + 1 : end]
-        place = content.find(b"\n" + torn, end - 1)
+def _first_unstored(tailer: Tailer, known: set[int]) -> bytes:
+    """Return the first line, from the position on, whose number is not known; empty when there is none."""
+    serial, offset = tailer.place()
+    for number in sorted(number for number in tailer.segments if number >= serial):
+        segment = tailer.segments[number]
+        segment.refresh()
+        start = max(offset, segment.start) if number == serial else segment.start
+        for line in segment.read(start, segment.end).splitlines(keepends=True):
+            if stored.number_of(line) not in known:
+                return line
+    return b""
 
 
 def _periods(pump: Pump) -> set[str]:

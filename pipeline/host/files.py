@@ -125,6 +125,14 @@ def names_in(path: Path) -> list[str]:
         return []
 
 
+def make_private(path: Path) -> None:
+    """Make a directory, and what is missing above it, for this user alone."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_private(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def is_private_directory(path: Path) -> bool:
     """Whether `path` is a directory of this user that nobody else may enter, and no symbolic link."""
     try:

@@ -82,7 +82,7 @@ def _take_lanes(source: Path, target: Path) -> list[str]:
         lane = source / name
         if name.startswith(".") or not (lane / "alive").exists() or locks.holder(lane / "alive") is not None:
             continue
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_private(target)
         try:
             files.remove(lane / "position")  # positions of another instance's page say nothing here
             failpoint.reach("writer.adopt.before_move")

@@ -55,7 +55,7 @@ class Lane:
             self.memory_dir = self.places.lanes_dir / self.producer
         except OSError as error:
             handlers.let_through(error)
-            self.places.disk_lanes_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_private(self.places.disk_lanes_dir)
             lock = self._make(self.places.disk_lanes_dir)
             self.disk_dir = self.places.disk_lanes_dir / self.producer
         return lock
@@ -70,7 +70,7 @@ class Lane:
             return self.disk_dir
         self.disk_dir = None
         parent = self.places.disk_lanes_dir
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_private(parent)
         if self._disk_lock is not None:
             self._disk_lock.close()
         self._disk_lock = self._make(parent)

@@ -152,7 +152,7 @@ class Lanes:
 
     def keep_aside(self, lane: WatchedLane, target: Path) -> None:
         """Copy a lane that cannot be read whole to where it harms nobody; OSError if that fails."""
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_private(target)
         for index, directory in enumerate(lane.tailer.directories):
             shutil.copytree(directory, target / f"{lane.producer}.{index}", dirs_exist_ok=True)
 

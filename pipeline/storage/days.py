@@ -127,7 +127,7 @@ class Days:
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
         directory = self._places.belongings_dir / _QUARANTINE
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_private(directory)
         (directory / f"{file}.{offset}.{clock.wall_ns()}").write_bytes(data)
 
     def describe(self) -> dict[str, dict[str, Any]]:

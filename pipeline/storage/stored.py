@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
@@ -29,9 +31,18 @@ def stored_numbers(
         beat()
         for match in _RECORD.finditer(lines):
             numbers = found.get(match[2].decode())
-            if numbers is not None:
+            if numbers is not None and _is_whole(lines[match.start() : lines.index(b"\n", match.end())]):
                 numbers.add(int(match[1]))
     return found
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is one JSON value: a half record with somebody's bytes behind it begins like a whole one."""
+    try:
+        orjson.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def number_of(line: bytes) -> int | None:
