@@ -37,7 +37,7 @@ def stored_numbers(
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a line is one JSON value: a half record with somebody's bytes behind it begins like a whole one."""
+    """Whether a line is one JSON value; a half record with foreign bytes behind it only begins like one."""
     try:
         orjson.loads(line)
     except ValueError:
