@@ -49,53 +49,57 @@ class Announcer:
         """Tell that the pipeline ends: always the last record of its producer."""
         self._own.emit("pipeline_stopped", reason=reason)
 
-    def ended(self, lane: WatchedLane) -> None:
-        """
-        Tell that a producer has ended and is in the files whole.
-
-        One that never emitted is not worth a line.
-        """
-        self.drops(lane)
-        for first, last in lane.tailer.holes:
-            self._own.emit(
-                "records_dropped",
-                subject=lane.producer,
-                reason="segment_removed",
-                first_action_number=first,
-                last_action_number=last,
-                level="ERROR",
-            )
+    def ended(self, lane: WatchedLane) -> bool:
+        """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""
+        if not self.drops(lane) or not self._holes(lane):
+            return False
         last_number = lane.tailer.last_number()
         if last_number == 0:
-            return
+            return True  # one that never emitted is not worth a line
         process = lane.about.process
-        fields = {
+        fields: dict[str, object] = {
             "subject": lane.producer,
             "role": process.get("role", ""),
             "pid": process.get("pid", 0),
             "last_action_number": last_number,
         }
         if lane.end == DIED:
-            self._own.emit("producer_died", **fields, level="WARNING")
-        elif lane.about.signal:
-            self._own.emit("producer_closed", **fields, signal=signal_name(lane.about.signal))
-        else:
-            self._own.emit("producer_closed", **fields)
+            return self._own.emit("producer_died", **fields, level="WARNING") > 0
+        if lane.about.signal:
+            fields["signal"] = signal_name(lane.about.signal)
+        return self._own.emit("producer_closed", **fields) > 0
 
-    def drops(self, lane: WatchedLane) -> None:
-        """Name what a producer has refused since this was last told."""
+    def drops(self, lane: WatchedLane) -> bool:
+        """Name what a producer has refused since this was last told; False when not all of it could be."""
         lane.refresh_about()
+        told = list(lane.told_drops)
         for index, reason in enumerate(DROP_REASONS):
-            count = lane.about.dropped[index] - lane.told_drops[index]
-            if count > 0:
-                self._own.emit(
-                    "records_dropped", subject=lane.producer, reason=reason, count=count, level="ERROR"
-                )
-                self.dropped[reason] = self.dropped.get(reason, 0) + count
-                self._dropped_at = clock.monotonic()
-        if lane.told_drops != lane.about.dropped:
-            lane.told_drops = lane.about.dropped
+            count = lane.about.dropped[index] - told[index]
+            if count > 0 and self._dropped(lane, reason, count):
+                told[index] += count
+        if lane.told_drops != tuple(told):
+            lane.told_drops = tuple(told)
             lane.store_position()
+        return lane.told_drops == lane.about.dropped
+
+    def _dropped(self, lane: WatchedLane, reason: str, count: int) -> bool:
+        number = self._own.emit(
+            "records_dropped", subject=lane.producer, reason=reason, count=count, level="ERROR"
+        )
+        if number:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+            self._dropped_at = clock.monotonic()
+        return number > 0
+
+    def _holes(self, lane: WatchedLane) -> bool:
+        """Name the ranges whose segment somebody removed before it was found."""
+        while lane.tailer.holes:
+            first, last = lane.tailer.holes[0]
+            fields = {"subject": lane.producer, "first_action_number": first, "last_action_number": last}
+            if not self._own.emit("records_dropped", **fields, reason="segment_removed", level="ERROR"):
+                return False
+            lane.tailer.holes.pop(0)
+        return True
 
     def dropped_age_sec(self) -> float | None:
         """Return how long ago a drop was told, None when never."""

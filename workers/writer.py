@@ -219,7 +219,8 @@ class Writer:
         if lane.tailer.unknown and not self._keep_aside(lane):
             return
         failpoint.reach("writer.lane.before_announce")
-        self.announcer.ended(lane)
+        if not self.announcer.ended(lane):
+            return
         failpoint.reach("writer.lane.before_remove")
         self.lanes.remove(lane)
 

@@ -56,6 +56,8 @@ class Appender:
         """Whether the queue was above 80 % of its quota when it was last measured."""
         self.is_lost = False
         """Whether the application closed the lane's descriptors; the emitter then goes on in another lane."""
+        self._is_exempt = role != "app"
+        """The pipeline's own records do not wait for the room that their writer is about to make."""
         self._settings = settings
         self._place, self.place_reason = usage.preferred_place(settings.lanes, is_memory=places.is_memory)
         self._lock = threading.RLock()
@@ -286,7 +288,7 @@ class Appender:
         allowed = quota if reserve else int(quota * (1 - CRITICAL_RESERVE))
         memory, disk = usage.used_bytes(places.lanes_dir), usage.used_bytes(places.disk_lanes_dir)
         self.is_pressed = memory + disk + size > quota * PRESSURE_AT
-        if memory + disk + size > allowed:
+        if memory + disk + size > allowed and not self._is_exempt:
             return None
         if memory + size > usage.memory_share_bytes(places.lanes_dir, quota):
             return (DiskSegment,)
