@@ -157,7 +157,10 @@ class Emitter:
 
     def open_lane(self) -> bool:
         """Make this process's lane now and not at its first record; whether there is one."""
-        return (self._appender or self._first_appender()) is not None
+        appender = self._appender or self._first_appender()
+        if appender is not None:
+            appender.prepare()
+        return appender is not None
 
     def note_ending(self, signal_number: int = 0) -> None:
         """Mark the lanes: this process has begun a normal end. It can still emit."""

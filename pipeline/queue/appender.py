@@ -78,6 +78,13 @@ class Appender:
             self._lock, self.lane.producer, self._on_second, self._append_slowly
         )
 
+    def prepare(self) -> None:
+        """Make the first segment now, so that a first record at the interpreter's end needs nothing any more."""
+        with self._lock:
+            self._on_second(clock.wall_ns())
+            if self._segment is None:
+                self._segment_for(0, reserve=False)
+
     def end_position(self) -> int:
         """Return the place behind the last record, which `written` and `durable` reach when all is there."""
         with self._lock:

@@ -122,8 +122,17 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def _lines(path: str) -> list[str]:
+    """Return the lines of a small file. Without open(): the interpreter may be at its end, and io gone."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().splitlines()
+        fd = os.open(path, files.READ)
     except OSError:
         return []
+    try:
+        data = b""
+        while piece := os.read(fd, 1 << 16):
+            data += piece
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+    return data.decode(errors="replace").splitlines()

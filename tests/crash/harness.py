@@ -23,6 +23,7 @@ if __package__ in (None, ""):
 
 from support.ground import Ground, Plan
 from support.oracle import Verdict
+from support.waiting import until
 
 VICTIMS = ("app", "child", "writer", "supervisor", "workers", "all")
 _WRITER_POINTS = (
@@ -86,6 +87,8 @@ class Story:
     number: int
     plan: Plan
     kills: list[tuple[float, str]]
+    waits: bool = True
+    """Whether the kills begin after the first record; else they hit the start."""
     verdict: Verdict = field(default_factory=Verdict)
     points: Counter[str] = field(default_factory=Counter)
     failure: str = ""
@@ -153,7 +156,7 @@ def make_story(seed: int, number: int) -> Story:
         (dice.uniform(0.0, 1.6), dice.choice(VICTIMS))
         for _ in range(dice.randrange(1 if plan.failpoint else 2, 5))
     )
-    return Story(number, plan, kills)
+    return Story(number, plan, kills, waits=dice.random() < 0.8)
 
 
 def strike(ground: Ground, victim: str) -> None:
@@ -182,6 +185,8 @@ def play(story: Story, home: Path) -> Story:
     try:
         with Ground(home) as ground:
             ground.start(story.plan)
+            if story.waits:
+                until(lambda: ground.begun() or not ground.pids("app"), "a first record", 60)
             started = time.monotonic()
             for at, victim in story.kills:
                 pause = started + at - time.monotonic()

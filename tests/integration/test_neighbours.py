@@ -188,10 +188,10 @@ def test_an_app_that_closes_all_its_descriptors_goes_on_and_harms_no_file_of_its
         strangers = [os.open(f"stranger{n}", os.O_RDWR | os.O_CREAT) for n in range(3)]
         for index in range(10):
             emit(f"before {index}")
-        for turn in range(3):
+        for turn in range(2):
             os.closerange(3, 1024)
             strangers = [os.open(f"stranger{turn}.{n}", os.O_RDWR | os.O_CREAT) for n in range(40)]
-            end = time.monotonic() + 1.3
+            end = time.monotonic() + 1.1
             index = 0
             while time.monotonic() < end:
                 index += 1
@@ -200,7 +200,7 @@ def test_an_app_that_closes_all_its_descriptors_goes_on_and_harms_no_file_of_its
     """)
     site.until_ended()
     strangers = list(site.scripts.glob("stranger*"))
-    assert len(strangers) == 123
+    assert len(strangers) == 83
     assert all(path.stat().st_size == 0 for path in strangers)
     records = site.check()
     assert site.check_ends(records)

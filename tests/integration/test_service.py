@@ -223,7 +223,8 @@ def test_the_next_records_start_both_again_after_both_were_killed(site: Site) ->
         emit("first")
         say("ready")
         hear()
-        count = 0
+        count = 1
+        emit("record 1")
         while not pl.flush(0.05):
             count += 1
             emit(f"record {count}")

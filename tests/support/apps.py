@@ -244,7 +244,10 @@ class Site:
         return until(lambda: locks.holder(self.places.runtime("supervisor.lock")), "a supervisor")
 
     def get(self, path: str, timeout_sec: float = HANG_SEC) -> tuple[int, bytes]:
-        """Ask the health endpoint; (status, body)."""
+        """Ask the health endpoint; (status, body). Between two supervisors nobody answers for a moment."""
+        return until(lambda: self._ask(path, timeout_sec), "an answer")
+
+    def _ask(self, path: str, timeout_sec: float) -> tuple[int, bytes] | None:
         self.supervisor()
         address = json.loads(self.places.runtime("supervisor.json").read_bytes())["address"]
         try:
@@ -253,6 +256,8 @@ class Site:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
+        except urllib.error.URLError:
+            return None
 
     def health(self) -> dict[str, Any]:
         """Return the health document."""

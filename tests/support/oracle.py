@@ -71,6 +71,7 @@ def judge(log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = ())
     for _, _, record in records:
         if "source" in record:
             stored[record["source"]].append(record)
+    _judge_drops([record for _, _, record in records], rows, verdict)
     for row in rows:
         _judge_source(row, stored.pop(row.source, []), verdict)
     if stored:
@@ -144,6 +145,18 @@ def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
                 verdict.blame(
                     f"{subject}: {record['action_type']} says {told}, and {last[subject]} is stored"
                 )
+
+
+def _judge_drops(records: list[dict[str, Any]], rows: Collection[Row], verdict: Verdict) -> None:
+    """Blame refusals that the stream does not tell of, and ones that it invents."""
+    sources = {record["producer"] for record in records if "source" in record}
+    told = [r for r in records if r["action_type"] == "records_dropped" and "count" in r]
+    refused = sum(len(row.refused()) for row in rows)
+    unanswered = sum(row.begun - len(row.accepted()) - len(row.refused()) for row in rows)
+    if sum(record["count"] for record in told) < refused:
+        verdict.blame(f"{refused} records were refused, and the stream tells of fewer", told)
+    if sum(record["count"] for record in told if record["subject"] in sources) > refused + unanswered:
+        verdict.blame(f"{refused} records were refused, and the stream tells of more", told)
 
 
 def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> None:
