@@ -79,7 +79,7 @@ class Appender:
         )
 
     def prepare(self) -> None:
-        """Make the first segment now, so that a first record at the interpreter's end needs nothing any more."""
+        """Make the first segment now: a first record at the interpreter's end needs nothing any more then."""
         with self._lock:
             self._on_second(clock.wall_ns())
             if self._segment is None:
