@@ -1,0 +1,359 @@
+"""
+A rig: the real producers and the real writer of one pipeline, in this process, under the test's clock.
+
+A kill is an exception at a fail point that nothing catches, after which the writer's objects are thrown
+away and made anew from the files. A lane lives while its emitter is among the rig's: a record lock cannot
+be seen by the process that holds it, so only that question is answered by the rig. Segments are tiny, so
+that roll and full come all the time.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.delivery import pump
+from pipeline.emitter import Emitter
+from pipeline.host import clock, failpoint, files
+from pipeline.paths import create_runtime, places_for
+from pipeline.queue import appender, fastpath, lanes, usage
+from pipeline.settings import Settings
+from pipeline.storage import stored
+from workers import writer as writing
+from workers.journal import Journal
+
+FIRST_MOMENT_NS = 1_763_700_000 * clock.NANO
+"""2025-11-21T04:40:00Z."""
+_TURNS_MAX = 3000
+_SLEEPS_MAX = 2000
+_SLICES_MAX = 8
+_DATED = re.compile(r"^\d{4}-\d\d-\d\d")
+
+
+class Killed(BaseException):
+    """A process ended here, without warning."""
+
+
+class Blocked(BaseException):
+    """The writer sleeps and tries for ever."""
+
+
+class Rig:
+    """One log directory with its producers and its writer."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="pipeline-rig-", dir="/dev/shm"))
+        (self.home / "memory").mkdir()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
+        self.settings = Settings(**{"queue_max_mb": 64.0, "fsync_interval_sec": 1.0} | settings)
+        self.places = places_for(self.home / "logs")
+        self.emitters: list[Emitter] = []
+        self.writer: writing.Writer | None = None
+        self.ends_at: dict[tuple[str, int], int] = {}
+        """The place behind each record that was emitted, by (producer, action_number)."""
+        self.tags_emitted: list[int] = []
+        self.aim: tuple[str, int] = ("", 0)
+        self.reached: Counter[str] = Counter()
+        self.write_room: int | None = None
+        """Bytes that the disk of the day files still takes, None for no end."""
+        self.memory_share = 1 << 40
+        self.mono = 1000.0
+        self.wall = FIRST_MOMENT_NS
+        self.synced: dict[int, int] = {}
+        """Size of each day file, by inode, when it was last synced."""
+        self._sleeps = 0
+        self._put_in_place()
+        create_runtime(self.places)
+
+    def close(self) -> None:
+        """Throw everything away."""
+        self.kill_writer()
+        for emitter in list(self.emitters):
+            self.abandon(emitter)
+        self._close_what_nobody_holds()
+        self.patch.undo()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # -- producers
+
+    def producer(self) -> Emitter:
+        """Return a new producer."""
+        emitter = Emitter(self.places, self.settings)
+        self.emitters.append(emitter)
+        return emitter
+
+    def emit(self, emitter: Emitter, tag: int, size: int = 0, **fields: Any) -> int:
+        """Emit a record with a tag; its number, 0 when it was refused."""
+        number = emitter.emit("work", tag=tag, fill="x" * size, **fields)
+        if number:
+            self.tags_emitted.append(tag)
+            lane = emitter.appenders()[0]
+            self.ends_at[lane.lane.producer, number] = lane.end_position()
+        return number
+
+    def close_producer(self, emitter: Emitter) -> None:
+        """End a producer as a process does that ends normally."""
+        self.emitters.remove(emitter)
+        emitter.close()
+
+    def abandon(self, emitter: Emitter) -> None:
+        """Kill a producer: its lock is free, its lane is as it is."""
+        self.emitters.remove(emitter)
+        _drop_lanes(emitter)
+
+    # -- the writer
+
+    def start_writer(self) -> None:
+        """Start a writer over what is in the files."""
+        create_runtime(self.places)
+        self.writer = writing.Writer(
+            self.places, self.settings, Journal(self.places.workers_log, "writer"), is_service=False
+        )
+        self.writer.acquire_append_lock()
+        self.writer.recover("killed", 1)
+
+    def step(self, times: int = 1) -> None:
+        """Let the writer make some passes of its main loop; a writer that is not there makes none."""
+        for _ in range(times):
+            if self.writer is not None:
+                self._sleeps = 0
+                self.writer.step()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass on all clocks."""
+        self.mono += seconds
+        self.wall += int(seconds * clock.NANO)
+
+    def kill_writer(self) -> None:
+        """Throw the writer's objects away; what is in the files stays."""
+        dead, self.writer = self.writer, None
+        self.aim = ("", 0)
+        for lane in dead.lanes.all() if hasattr(dead, "lanes") else ():
+            lane.tailer.close()
+        self._close_what_nobody_holds()
+
+    def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
+        """
+        Run (or start, if there is none) the writer with a fail point armed.
+
+        Whether it was killed there.
+        """
+        self.aim = (name, skip)
+        try:
+            if self.writer is None:
+                self.start_writer()
+            for _ in range(turns):
+                self.step(2)
+                self.pass_time(1.1)
+        except Killed:
+            self.kill_writer()
+            return True
+        finally:
+            self.aim = ("", 0)
+        return False
+
+    def drain(self) -> None:
+        """Run a writer until nothing is left to write and everything is durable."""
+        self.write_room = None
+        if self.writer is None:
+            self.start_writer()
+        quiet = 0
+        for _ in range(_TURNS_MAX):
+            self.step()
+            self.pass_time(0.6)
+            quiet = 0 if self._has_work() else quiet + 1
+            if quiet > 6:
+                return
+        raise AssertionError(f"never drained: {self.writer.append_error!r} {self.backlog()}")
+
+    def backlog(self) -> dict[str, Any]:
+        """Return what the writer has before it, for messages."""
+        return {
+            lane.producer: (lane.end, lane.tailer.place(), lane.tailer.durable, sorted(lane.tailer.segments))
+            for lane in self.writer.lanes.all()
+        }
+
+    # -- what is in the files
+
+    @property
+    def page(self) -> Path:
+        """The control page."""
+        return self.places.runtime("control")
+
+    def day_files(self) -> list[Path]:
+        """Return all files that hold records, moved ones included."""
+        return sorted(
+            self.places.log_dir / name for name in files.names_in(self.places.log_dir) if _DATED.match(name)
+        )
+
+    def lines(self) -> dict[str, list[bytes]]:
+        """Return the whole lines of each file."""
+        return {path.name: path.read_bytes().splitlines(keepends=True) for path in self.day_files()}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return all records; a line that is none is an error."""
+        return [json.loads(line) for lines in self.lines().values() for line in lines]
+
+    def tags(self) -> Counter[int]:
+        """Return how often each tag is in the files."""
+        return Counter(record["tag"] for record in self.records() if "tag" in record)
+
+    def check_positions(self) -> None:
+        """See that no position exceeds a head, and nothing is called durable that no fsync has covered."""
+        if self.writer is None or self.writer.state != "writing":
+            return
+        unsynced = self._unsynced_records()
+        for lane in self.writer.lanes.all():
+            tailer = lane.tailer
+            assert tailer.durable <= tailer.written, f"{lane.producer}: durable before it is written"
+            serial, offset = tailer.place()
+            segment = tailer.segments.get(serial)
+            if segment is not None:
+                segment.refresh()
+                assert offset <= segment.end, (
+                    f"{lane.producer}: position {serial}/{offset} is past {segment.end}"
+                )
+            for number in unsynced.pop(lane.producer, ()):
+                end = self.ends_at.get((lane.producer, number))
+                assert end is None or tailer.durable < end, f"{lane.producer}: {number} was never synced"
+        for producer, numbers in unsynced.items():
+            ours = [number for number in numbers if (producer, number) in self.ends_at]
+            assert not ours, f"{producer}: {ours} were never synced and their lane is gone"
+
+    # -- how it is put in place
+
+    def _unsynced_records(self) -> dict[str, list[int]]:
+        """Return the numbers, by producer, that stand in files behind what was synced last."""
+        found: dict[str, list[int]] = {}
+        for path in self.day_files():
+            with path.open("rb") as file:
+                synced = self.synced.get(os.fstat(file.fileno()).st_ino, 0)
+                file.seek(synced)
+                tail = file.read()
+            for match in stored._RECORD.finditer(tail):
+                found.setdefault(match[2].decode(), []).append(int(match[1]))
+        return found
+
+    def _has_work(self) -> bool:
+        writer = self.writer
+        return bool(
+            writer.append_error
+            or writer.pump.unsynced_bytes
+            or any(
+                lane.tailer.has_pending() or lane.tailer.durable < lane.tailer.written
+                for lane in writer.lanes.all()
+            )
+            or any(lane.end != lanes.LIVE for lane in writer.lanes.all())
+        )
+
+    def _put_in_place(self) -> None:
+        change = self.patch.setattr
+        change(clock, "monotonic", self._monotonic)
+        change(clock, "monotonic_ns", lambda: int(self._monotonic() * clock.NANO))
+        change(clock, "sleep", self._sleep)
+        change(clock, "wall_ns", self._wall_ns)
+        change(fastpath, "wall_ns", self._wall_ns)
+        change(appender, "SEGMENT_BYTES_MIN", 1024)
+        change(appender, "SEGMENT_BYTES_MAX", 4096)
+        change(appender, "_PAGE", 256)
+        change(usage, "memory_share_bytes", lambda _lanes_dir, _quota: self.memory_share)
+        change(usage, "is_container_with_own_memory", lambda: False)
+        change(pump, "BATCH_SLICES_MAX", _SLICES_MAX)
+        change(pump, "_FRAGMENTS_MAX", _SLICES_MAX // 4)
+        change(lanes, "LANE_GRACE_SEC", 0.0)
+        change(lanes, "holder_of", self._holder_of)
+        change(failpoint, "reach", self._reach)
+        change(failpoint, "is_aimed_at", lambda name: self.aim == (name, 0))
+        change(writing.Writer, "_watch_supervisor", lambda _writer: None)
+        self._change_system_calls(change)
+
+    def _change_system_calls(self, change: Callable[..., None]) -> None:
+        fsync, writev = os.fsync, os.writev
+
+        def noting_fsync(fd: int) -> None:
+            fsync(fd)
+            found = os.fstat(fd)
+            self.synced[found.st_ino] = found.st_size
+
+        def bounded_writev(fd: int, chunks: list[memoryview]) -> int:
+            if self.write_room is None:
+                return writev(fd, chunks)
+            data = b"".join(chunks)[: self.write_room]
+            self.write_room -= len(data)
+            if not data:
+                raise OSError(errno.ENOSPC, "no space left")
+            return os.write(fd, data)
+
+        change(os, "fsync", noting_fsync)
+        change(os, "writev", bounded_writev)
+
+    def _close_what_nobody_holds(self) -> None:
+        """
+        Close, as the kernel does for a killed process, the descriptors of our files that no producer has.
+
+        Not those of segments: a mapping has a descriptor of its own, which it closes itself.
+        """
+        held = {
+            lock.fd
+            for emitter in self.emitters
+            for one in emitter.appenders()
+            for lock in (one.lane._lock, one.lane._disk_lock)
+            if lock is not None
+        }
+        for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
+            path = _path_of(fd).removesuffix(" (deleted)")
+            if path.startswith(str(self.home)) and not path.endswith((".seg", ".new")):
+                os.close(fd)
+
+    def _monotonic(self) -> float:
+        self.mono += 1e-6
+        return self.mono
+
+    def _wall_ns(self) -> int:
+        self.wall += 1000
+        return self.wall
+
+    def _sleep(self, seconds: float) -> None:
+        self.pass_time(seconds)
+        self._sleeps += 1
+        if self._sleeps > _SLEEPS_MAX:
+            raise Blocked
+
+    def _reach(self, name: str) -> None:
+        self.reached[name] += 1
+        if name == self.aim[0]:
+            if self.aim[1] == 0:
+                raise Killed(name)
+            self.aim = (name, self.aim[1] - 1)
+
+    def _holder_of(self, fd: int) -> int | None:
+        asked = files.identity_of(fd)
+        alive = {
+            files.identity_of(lock.fd)
+            for emitter in self.emitters
+            for one in emitter.appenders()
+            for lock in (one.lane._lock, one.lane._disk_lock)
+            if lock is not None and lock.fd >= 0
+        }
+        return os.getpid() if asked in alive else None
+
+
+def _drop_lanes(emitter: Emitter) -> None:
+    for one in emitter.appenders():
+        one.forget()
+
+
+def _path_of(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
