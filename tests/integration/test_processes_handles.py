@@ -1,4 +1,4 @@
-"""What a handle does in one process or several: contexts, logging, joining, closing, finding its directory."""
+"""What a handle does in one process or several: contexts, logging, joining, closing, where it goes."""
 
 import os
 from collections.abc import Iterator
