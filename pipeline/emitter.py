@@ -106,8 +106,10 @@ class Emitter:
                 appender = self._appender or self._first_appender()
                 if appender is None:
                     return 0
-                if drops_low and appender.is_pressed and self._is_spare(action_type, fields):
+                if drops_low and appender.is_still_pressed() and self._is_spare(action_type, fields):
                     appender.lane.count_drop("low_level")
+                    if appender.is_look_time():
+                        self._look(appender)
                     return 0
                 rest = body[1:] if fields else b""
                 number = appender.append(opening, rest)

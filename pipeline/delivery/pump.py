@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.control import ControlPage, Intent
 from pipeline.errors import LaneError
-from pipeline.host import failpoint
+from pipeline.host import failpoint, files
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
 from pipeline.queue.tailer import Slice
 from pipeline.storage import stored
@@ -145,11 +145,11 @@ class Pump:
 
     def sync_files_of(self, periods: set[str]) -> None:
         """Sync every file of these periods: a killed writer may have left in memory what it had published."""
-        for name in {name for period in periods for name in self.days.names_of(period)}:
+        for path in {path for period in periods for path in self.days.all_of(period)}:
             self._beat()
-            file = self.days.open_by_name(name)
-            file.sync()
-            self.days.let_go(file)
+            files.sync_file(path)
+        if periods:
+            files.sync_directory(self.days.directory)
 
     def _deliver_lost(self) -> None:
         """Write again what a deleted file held and was not durable; before anything newer of its lanes."""

@@ -70,6 +70,15 @@ def replace(
         sync_directory(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Make durable what a file holds, whoever wrote it."""
+    fd = os.open(path, READ)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

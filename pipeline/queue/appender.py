@@ -41,6 +41,7 @@ __all__ = ["BUSY", "NO_ROOM", "Appender"]
 NO_ROOM: Final = 0
 _PAGE: Final = 4096
 _NUMBER_CHARS_MAX: Final = 20
+_PRESSURE_REST_SEC: Final = 0.05
 _REFUSAL_REST_SEC: Final = 0.005
 """How long a refusal stands before the room is measured again: measuring costs 50 µs, refusing must not."""
 
@@ -73,10 +74,18 @@ class Appender:
         self._opened_at = clock.monotonic()
         self._looked_at = 0.0
         self._refused_until = 0.0
+        self._pressed_until = 0.0
         self._memory_until = 0.0
         self.append, self._switch = fastpath.build(
             self._lock, self.lane.producer, self._on_second, self._append_slowly
         )
+
+    def is_still_pressed(self) -> bool:
+        """Whether the queue is above its mark now; measured again once in a while, without an append."""
+        if self.is_pressed and clock.monotonic() >= self._pressed_until:
+            self._pressed_until = clock.monotonic() + _PRESSURE_REST_SEC
+            self._measure(0, reserve=True)
+        return self.is_pressed
 
     def prepare(self) -> None:
         """Make the first segment now: a first record at the interpreter's end needs nothing any more then."""
