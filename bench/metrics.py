@@ -48,7 +48,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("missing", "missing", 0, takes_worst=True),
     ),
     "producers": (
-        Metric("per_second", "records/s", 0, "higher", ratio=True, stable=True),
+        Metric("per_second", "records/s", 0, "higher", ratio=True),
         Metric("missing", "missing", 0, takes_worst=True),
     ),
     "killed": (Metric("lost", "lost", 0, takes_worst=True), Metric("twice", "twice", 0, takes_worst=True)),
@@ -80,6 +80,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
     "startup": (
         Metric("over_ms", "over bare ms"),
+        Metric("cpu_ms", "of it CPU ms"),
         Metric("worst_ms", "worst ms"),
         Metric("bare_ms", "bare interpreter ms"),
     ),

@@ -59,9 +59,9 @@ def stopped_writer(subject: Peer, directory: Path, *, seconds: float) -> dict[st
 
 
 def killed_writer(subject: Peer, directory: Path, *, pause: float) -> dict[str, float]:
-    """Time from SIGKILL of the writer until bytes are appended again, while records keep coming.
+    """Time how long after SIGKILL of the writer bytes are appended again while records come.
 
-    One kill in the life of a pipeline: a writer that is killed again and again is waited for longer each time.
+    """Time from SIGKILL of the writer until bytes are appended again, while records keep coming.
     """
     subject.setup(directory)
     emitted = 0

@@ -13,12 +13,12 @@ from bench.peer import Nothing, Peer
 from bench.procs import cpu_by_role, mapped_mb, resident_mb, spent_since
 from bench.record import STEADY_RATE, emit_many, emit_paced
 
-_BARE = "import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))"
-_STARTING = """
+_TOLD = "import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.process_time(), flush=True)"
+_STARTING = f"""
 import sys
 from pipeline import start_pipeline
 pl = start_pipeline(sys.argv[1])
-import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)
+{_TOLD}
 pl.close()
 """
 
@@ -81,18 +81,24 @@ def startup(_subject: Peer, directory: Path, *, rounds: int) -> dict[str, float]
     """Take the milliseconds of import and ``start_pipeline()`` over a bare interpreter, medians of both."""
     bare, ours = [], []
     for index in range(rounds):
-        bare.append(_until_printed([sys.executable, "-c", _BARE]))
-        ours.append(_until_printed([sys.executable, "-c", _STARTING, str(directory / str(index))]))
-    over = statistics.median(ours) - statistics.median(bare)
+        bare.append(_until_told([sys.executable, "-c", _TOLD]))
+        ours.append(_until_told([sys.executable, "-c", _STARTING, str(directory / str(index))]))
+    bare_ms, bare_cpu_ms = (statistics.median(each) for each in zip(*bare, strict=True))
+    ours_ms, ours_cpu_ms = (statistics.median(each) for each in zip(*ours, strict=True))
     return {
-        "over_ms": over,
-        "bare_ms": statistics.median(bare),
-        "worst_ms": max(ours) - statistics.median(bare),
+        "over_ms": ours_ms - bare_ms,
+        "cpu_ms": ours_cpu_ms - bare_cpu_ms,
+        "worst_ms": max(ours)[0] - bare_ms,
+        "bare_ms": bare_ms,
     }
 
 
-def _until_printed(command: list[str]) -> float:
-    """Milliseconds from before the process is made until what it printed; all share the monotonic clock."""
+def _until_told(command: list[str]) -> tuple[float, float]:
+    """Time a process until it told its clock, in milliseconds of wall and of CPU.
+
+    All processes share the monotonic clock.
+    """
     started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return (int(done.stdout.split()[0]) - started) / 1e6
+    told_ns, cpu_seconds = done.stdout.split()
+    return (int(told_ns) - started) / 1e6, float(cpu_seconds) * 1e3
