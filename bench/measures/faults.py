@@ -61,7 +61,7 @@ def stopped_writer(subject: Peer, directory: Path, *, seconds: float) -> dict[st
 def killed_writer(subject: Peer, directory: Path, *, pause: float) -> dict[str, float]:
     """Time how long after SIGKILL of the writer bytes are appended again while records come.
 
-    """Time from SIGKILL of the writer until bytes are appended again, while records keep coming.
+    One kill in the life of a pipeline: one that is killed again and again is waited for longer each time.
     """
     subject.setup(directory)
     emitted = 0
