@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parents[1]
 HANG_SEC = float(os.environ.get("CRASH_HANG_SEC", "90"))
 """Nothing takes that long; what does, hangs."""
+_ENVIRONMENT = {
+    key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "PYTEST_"))
+}
+"""Taken once: pytest changes its own while grounds in other threads start applications."""
 SUCCESSOR = 23
 """The source that emits after the crash."""
 _ROLES = {
@@ -89,7 +93,7 @@ class Ground:
     def start(self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = "") -> subprocess.Popen[bytes]:
         """Start the application; `root` is a runtime root of its own below the ground's."""
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
-        env = {key: value for key, value in os.environ.items() if not key.startswith("PIPELINE_")}
+        env = dict(_ENVIRONMENT)
         env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
         env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
