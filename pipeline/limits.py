@@ -37,8 +37,9 @@ _WRITEV_BUFFERS_MAX: Final = 1024
 SYNC_BYTES_MAX: Final = 64 * MIB
 """Bytes written but not durable at which the writer does not wait for `fsync_interval_sec`."""
 
-POLL_BUSY_SEC: Final = 0.025
-POLL_IDLE_SEC: Final = 0.1
+POLL_BUSY_SEC: Final = 0.05
+POLL_IDLE_SEC: Final = 0.25
+"""How often the writer looks into the lanes when nobody rings; each look costs 0.5 ms with cold caches."""
 BEAT_INTERVAL_SEC: Final = 0.5
 """The writer never waits longer than this without stamping its heartbeat (promise: once a second)."""
 LANE_GRACE_SEC: Final = 2.0

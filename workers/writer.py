@@ -39,6 +39,7 @@ IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
 _STATUS_SEC: Final = 0.5
 _ADOPT_SEC: Final = 60.0
+_MEMORY_SEC: Final = 2.0
 _RETRY_SEC: Final = 1.0
 _LOCK_POLL_SEC: Final = 0.05
 
@@ -68,6 +69,8 @@ class Writer:
         self._alone_since = 0.0
         self._stop_by = 0.0
         self._is_too_big = False
+        self._is_abandoned = False
+        self._memory_at = 0.0
 
     def acquire_append_lock(self) -> None:
         """Wait until no other process can append to our files."""
@@ -130,6 +133,9 @@ class Writer:
         for lane in self.lanes.all():
             lane.tailer.keep_up()
         ended = self.lanes.watch()
+        self._is_abandoned = self._has_nobody_and_nowhere()
+        if self._is_abandoned:
+            return False
         has_moved = self._deliver()
         if self._is_sync_due(is_urgent=bool(ended)):
             self._sync()
@@ -283,6 +289,9 @@ class Writer:
             self.state = "writing"
 
     def _mind_memory(self) -> None:
+        if clock.monotonic() - self._memory_at < _MEMORY_SEC:
+            return
+        self._memory_at = clock.monotonic()
         limit = self.settings.worker_memory_max_mb * MIB
         used = processes.resident_bytes()
         if used > limit * PRESSURE_AT:
@@ -297,7 +306,7 @@ class Writer:
             self.journal.note("above worker_memory_max_mb: asks for a successor")
             self._own.note_ending()
             return EXIT_REPLACE
-        if not self.places.log_dir.is_dir() and self._is_alone():
+        if self._is_abandoned:
             # A test's directory is gone and so is everybody: nothing is to be made again, for our own records
             # neither.
             for lane in self.lanes.all():
@@ -313,6 +322,13 @@ class Writer:
             self.stop_own_lane("idle")
             return EXIT_DONE
         return None
+
+    def _has_nobody_and_nowhere(self) -> bool:
+        """Whether the log directory is gone, and every producer with all that it emitted written."""
+        if self.places.log_dir.is_dir():
+            return False
+        others = [lane.tailer for lane in self.lanes.all() if not self._is_own(lane.producer)]
+        return all(tailer.is_ended and not tailer.has_pending() for tailer in others)
 
     def _is_alone(self) -> bool:
         return all(self._is_own(lane.producer) for lane in self.lanes.all())
