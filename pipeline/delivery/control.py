@@ -138,9 +138,8 @@ class ControlPage:
         fresh = ControlPage(path)
         os.close(self.fd)
         self.fd, self.path = fresh.fd, path
-        last = self.last_intent()
-        if last is not None:
-            self.propose(last)
+        for intent in list(self.intents.values()):
+            self.propose(intent)
         os.pwrite(self.fd, struct.pack("=Q", self.committed), _COMMITTED_OFFSET)
         if self.is_trusted:
             self.trust()
