@@ -200,7 +200,7 @@ MUTANTS = [
     Mutant(
         "end of a producer not told",
         f"{_POINT}[writer.lane.before_announce]",
-        (("workers/writer.py", "        self.announcer.ended(lane)\n", ""),),
+        (("workers/writer.py", "if not self.announcer.ended(lane):", "if False:"),),
     ),
     Mutant(
         "removed runtime directory not made again",
