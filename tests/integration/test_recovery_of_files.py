@@ -126,6 +126,16 @@ def test_what_a_killed_writer_did_not_sync_is_synced_before_it_counts_as_durable
     assert rig.synced.get(inode, 0) == rig.day_files()[0].stat().st_size > synced_before.get(inode, 0)
 
 
+def test_what_a_killed_writer_left_in_a_file_that_was_moved_is_synced_too(rig: Rig) -> None:
+    """Somebody rotated the logs while no writer lived."""
+    written(rig)
+    path = rig.day_files()[0]
+    inode, size = path.stat().st_ino, path.stat().st_size
+    path.rename(path.with_name(path.name + ".1"))
+    drained(rig, 20)
+    assert rig.synced.get(inode, 0) == size
+
+
 @pytest.mark.parametrize("change", ["moved", "foreign"])
 def test_a_file_that_is_left_behind_is_synced_first(rig: Rig, change: str) -> None:
     """

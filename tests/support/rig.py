@@ -55,7 +55,7 @@ class Rig:
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
         self.settings = Settings(**{"queue_max_mb": 64.0, "fsync_interval_sec": 1.0} | settings)
-        self.places = places_for(self.home / "logs")
+        self.places = places_for(self.home / "logs", self.settings.state_dir)
         self.emitters: list[Emitter] = []
         self.writer: writing.Writer | None = None
         self.ends_at: dict[tuple[str, int], int] = {}
@@ -70,6 +70,8 @@ class Rig:
         self.wall = FIRST_MOMENT_NS
         self.synced: dict[int, int] = {}
         """Size of each day file, by inode, when it was last synced."""
+        self.while_sleeping: Callable[[], object] | None = None
+        """What other processes do while a producer waits."""
         self._sleeps = 0
         self._put_in_place()
         create_runtime(self.places)
@@ -325,6 +327,8 @@ class Rig:
     def _sleep(self, seconds: float) -> None:
         self.pass_time(seconds)
         self._sleeps += 1
+        if self.while_sleeping is not None:
+            self.while_sleeping()
         if self._sleeps > _SLEEPS_MAX:
             raise Blocked
 

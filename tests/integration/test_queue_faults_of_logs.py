@@ -1,0 +1,195 @@
+"""
+A log directory that cannot be written, and instances that died or live beside: nothing is lost or repeated.
+
+Real applications and workers, on small file systems that are mounted for the test.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.obeying import (
+    OBEYING,
+    Mount,
+    StateSite,
+    emits,
+    ends,
+    fill,
+    flushes,
+    health_of,
+    mounts_below,
+    segments,
+    started,
+)
+from support.waiting import until
+
+from pipeline.host import locks
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[StateSite]:
+    """Give a site that ends with the test."""
+    with StateSite(tmp_path / "site") as site:
+        yield site
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Give a function that mounts a small file system in memory."""
+    with mounts_below(tmp_path) as mount:
+        yield mount
+
+
+@pytest.mark.parametrize("how", ["read-only", "full"])
+def test_a_log_directory_that_is_unusable_at_the_start_loses_nothing(
+    site: StateSite, mount: Mount, tmp_path: Path, how: str
+) -> None:
+    """The workers wait for it, however long, and health says that appends fail."""
+    logs = mount("logs", "size=256k")
+    site.log_dir = logs
+    filler = fill(logs) if how == "full" else None
+    if how == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", str(logs)], check=True)
+    app = started(site, state_dir=str(tmp_path / "state"))
+    assert emits(app, "before", 200) == 200
+    site.supervisor()
+    until(lambda: {"append_failing", "writer_boot_failed"} & set(health_of(site)), "a reason in health")
+    if filler is not None:
+        filler.unlink()
+    else:
+        subprocess.run(["mount", "-o", "remount,rw", str(logs)], check=True)
+    assert emits(app, "after", 200) == 200
+    flushes(app)
+    ends(site, app)
+
+
+def test_a_log_directory_that_fills_in_the_middle_of_a_record_is_written_on_behind_it(
+    site: StateSite, mount: Mount, tmp_path: Path
+) -> None:
+    """
+    A short write, a kill of the writer while the disk is full, and then room.
+
+    Each record once, no half line.
+    """
+    site.log_dir = mount("logs", "size=192k")
+    app = started(site, state_dir=str(tmp_path / "state"))
+    assert emits(app, "first", 10, 500) == 10
+    site.writer()
+    filler = fill(site.log_dir)
+    assert emits(app, "full", 300, 900) == 300
+    site.until_reason("append_failing")
+    os.kill(site.writer(), 9)
+    assert emits(app, "killed", 100, 900) == 100
+    subprocess.run(["mount", "-o", "remount,size=8m", str(site.log_dir)], check=True)
+    filler.unlink()
+    flushes(app)
+    ends(site, app)
+
+
+def test_a_write_that_fails_with_eio_is_finished_later(
+    site: StateSite, need_tool: Callable[[str], str]
+) -> None:
+    """Injected into the running writer for a few calls: what did arrive is not written again."""
+    strace = need_tool("strace")
+    app = started(site)
+    assert emits(app, "before", 10) == 10
+    flushes(app)
+    tracer = subprocess.Popen(
+        [strace, "-qq", "-f", "-o", "/dev/null", "-p", str(site.writer()), "-e", "trace=writev",
+         "-e", "inject=writev:error=EIO:when=1..3"],
+    )  # fmt: skip
+    try:
+        until(
+            lambda: f"TracerPid:\t{tracer.pid}" in Path(f"/proc/{site.writer()}/status").read_text(), "strace"
+        )
+        assert emits(app, "eio", 500) == 500
+        site.until_reason("append_failing")
+        flushes(app)
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    ends(site, app)
+
+
+def test_lanes_of_another_pid_namespace_are_adopted(site: StateSite) -> None:
+    """
+    A container on the same volume was killed with everything in it.
+
+    The next start delivers what it left.
+    """
+    inside = site.command(
+        [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            sys.executable,
+            str(site.script(OBEYING)),
+        ],
+        SITE_OPTIONS='{"lanes": "memory"}',
+    )
+    inside.expect("ready")
+    inner = until(lambda: site.workers("writer"), "the writer inside")
+    for pid in inner:
+        os.kill(pid, 19)
+    assert emits(inside, "inside", 300) == 300
+    inside.process.kill()
+    until(lambda: not site.workers(), "the end of the namespace")
+    app = started(site)
+    assert emits(app, "outside", 50) == 50
+    ends(site, app)
+    assert os.listdir(site.root) == []
+
+
+def test_two_pid_namespaces_write_files_of_their_own(site: StateSite) -> None:
+    """Both live over one log directory: the second one's files have its instance in their names."""
+    app = started(site)
+    assert emits(app, "first", 100) == 100
+    flushes(app)
+    inside = site.command(
+        [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            sys.executable,
+            str(site.script(OBEYING)),
+        ],
+    )
+    inside.expect("ready")
+    assert emits(inside, "second", 100) == 100
+    flushes(inside)
+    names = sorted(path.name.split(".", 1)[1] for path in site.files())
+    assert names[-1] == "jsonl"
+    assert len(names) == 2
+    assert names[0].startswith("i")
+    inside.tell("end")
+    assert inside.wait() == 0
+    ends(site, app)
+
+
+def test_a_restart_after_a_power_loss_finds_what_disk_lanes_hold(site: StateSite) -> None:
+    """Every process and everything in memory is gone; what the lanes on disk hold is written, once."""
+    app = started(site, lanes="disk")
+    assert emits(app, "early", 500) == 500
+    flushes(app)
+    os.kill(site.writer(), 19)
+    assert emits(app, "late", 500) == 500
+    assert segments(site.places.disk_lanes_dir)
+    supervisor = locks.holder(site.places.runtime("supervisor.lock"))
+    for pid in (supervisor, site.writer(), app.pid):
+        os.kill(pid, 9)
+    app.process.wait()
+    until(lambda: not site.workers(), "the end of all")
+    for path in sorted(site.root.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    again = started(site, lanes="disk")
+    assert emits(again, "again", 100) == 100
+    ends(site, again)
