@@ -124,7 +124,7 @@ MUTANTS = [
         ),
     ),
     Mutant(
-        "durable position stored before the sync",
+        "what a deleted file held is not written again",
         "test_files_changed.py::test_a_day_file_that_is_deleted_loses_only_what_was_durable_in_it",
         (("pipeline/delivery/pump.py", "        self._lost[:0] = lost\n", ""),),
     ),
