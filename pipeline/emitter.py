@@ -152,10 +152,11 @@ class Emitter:
 
     def nudge(self, *, durable: bool) -> None:
         """Wake the writer, and see that there is one."""
-        if not bell.ring(self.places, bell.SYNC if durable else bell.WAKE):
-            for appender in self.appenders()[:1]:
-                if appender.is_look_time():
-                    self._look(appender)
+        bell.ring(self.places, bell.SYNC if durable else bell.WAKE)
+        for appender in self.appenders():
+            if appender.is_look_time():
+                appender.look_at_place()
+                self._look(appender)
 
     def open_lane(self) -> bool:
         """Make this process's lane now and not at its first record; whether there is one."""

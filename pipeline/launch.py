@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -40,12 +41,17 @@ def is_held_back(places: Places) -> bool:
 def publish_settings(places: Places, settings: Settings, complaints: list[str]) -> None:
     """Store the settings in force where the workers find them."""
     content = {"settings": settings_table.to_dict(settings), "complaints": complaints, "version": VERSION}
-    files.write_json(places.runtime("settings.json"), content)
+    try:
+        files.write_json(places.runtime("settings.json"), content)
+    except OSError:  # no room in memory: the state directory has them then
+        with contextlib.suppress(OSError):
+            files.make_private(places.state_dir)
+            files.write_json(places.spare_settings, content)
 
 
 def published_settings(places: Places) -> tuple[Settings, list[str]] | None:
     """Return the settings of the pipeline that runs, or ran, here; None when there was none."""
-    found = files.read_json(places.runtime("settings.json"))
+    found = files.read_json(places.runtime("settings.json")) or files.read_json(places.spare_settings)
     if not found:
         return None
     return settings_table.from_dict(found.get("settings", {})), list(found.get("complaints", []))

@@ -30,8 +30,9 @@ _DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
 def resolve_log_dir(log_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute log directory: as given, else `$PIPELINE_LOG_DIR`, else `~/.pipeline/logs`."""
     text = os.fspath(log_dir) if log_dir else os.environ.get(LOG_DIR_VARIABLE) or _DEFAULT_LOG_DIR
-    expanded = os.path.expanduser(os.path.expandvars(text))
-    if "$" in expanded and expanded == text:
+    named = os.path.expandvars(text)
+    expanded = os.path.expanduser(named)
+    if "$" in named:
         raise SettingsError("log_dir names a variable that is not set", where="log_dir", cause=text)
     return Path(os.path.realpath(expanded))
 
@@ -65,6 +66,11 @@ class Places(NamedTuple):
     def unknown_lanes_dir(self) -> Path:
         """Lanes that another version of this library wrote: kept whole, not read."""
         return self.belongings_dir / "unknown_lanes"
+
+    @property
+    def spare_settings(self) -> Path:
+        """The settings in force, when the runtime directory had no room for them."""
+        return self.state_dir / f"settings.{self.runtime_dir.name}.json"
 
     @property
     def workers_log(self) -> Path:
@@ -149,19 +155,12 @@ def create_runtime(places: Places) -> None:
     root = places.runtime_dir.parent
     for _ in range(100):
         try:
-            root.mkdir(mode=0o700, exist_ok=True)
-            places.runtime_dir.mkdir(mode=0o700, exist_ok=True)
+            for path in (root, places.runtime_dir):
+                _make_own(path)
             places.lanes_dir.mkdir(mode=0o700, exist_ok=True)
         except FileNotFoundError:
             continue  # the last pipeline of this user ended just now and removed the root
         break
-    for path in (root, places.runtime_dir):
-        if not files.is_private_directory(path):
-            raise RuntimeDirectoryError(
-                "the runtime directory is not private to this user",
-                where=str(path),
-                remedy="Remove it; it has to be a directory of mode 0700",
-            )
     home = places.runtime("home.json")
     if not home.exists():
         about = {
@@ -171,6 +170,20 @@ def create_runtime(places: Places) -> None:
         }
         with contextlib.suppress(OSError):  # a full file system: the name is for a successor's convenience
             files.write_json(home, about)
+
+
+def _make_own(path: Path) -> None:
+    """Make a directory of ours, or see that it is; what somebody else prepared is not used."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    if not files.is_private_directory(path):
+        if not os.path.lexists(path):
+            raise FileNotFoundError(path)
+        raise RuntimeDirectoryError(
+            "the runtime directory is not private to this user",
+            where=str(path),
+            remedy="Remove it; it has to be a directory of mode 0700",
+        )
 
 
 def is_in_memory(path: Path) -> bool:

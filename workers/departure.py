@@ -25,6 +25,7 @@ def leave(places: Places, *, keep_lanes: bool) -> None:
     files.remove(places.belongings_dir / "supervisor.json")
     if keep_lanes:
         return
+    files.remove(places.spare_settings)
     failpoint.reach("supervisor.leave.before_remove")
     shutil.rmtree(places.runtime_dir, ignore_errors=True)
     failpoint.reach("supervisor.leave.removed")

@@ -255,9 +255,16 @@ class Writer:
         self._adopted_at = clock.monotonic()
         self.lanes.collect_drafts()
         adoption.collect(self.places)
-        if adoption.adopt(self.places, self.page.distrust):
-            self.lanes.scan(everywhere=True)
-            recovery.by_files(self.pump, self.beat)
+        try:
+            adoption.adopt(self.places, self._doubt)
+        except OSError as error:
+            self._note_failure(error)
+        self.lanes.scan(everywhere=True)
+
+    def _doubt(self) -> None:
+        """Have the files asked before the next batch: lanes are coming whose positions nobody knows."""
+        self.pump.needs_files = True
+        self.page.distrust()
 
     def _watch_supervisor(self) -> None:
         """See that there is a supervisor; start one when ours died."""

@@ -103,9 +103,12 @@ def write_json(path: Path, value: object, *, is_only_writer: bool = False) -> No
 
 
 def remove(path: Path) -> None:
-    """Unlink a file that may be gone already."""
-    with contextlib.suppress(FileNotFoundError):
+    """Unlink a file that may be gone already, also where a read-only file system says so in its own way."""
+    try:
         path.unlink()
+    except OSError:
+        if os.path.lexists(path):
+            raise
 
 
 def remove_directory(path: Path) -> bool:

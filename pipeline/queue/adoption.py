@@ -30,16 +30,14 @@ def adopt(places: Places, before: Callable[[], None]) -> list[str]:
     `before` is called when there are any, before the first is moved: the files have to be asked what is
     stored of them.
     """
+    sources = [(parent / "lanes", parent, places.lanes_dir) for parent in _dead_memory_instances(places)]
+    sources += [(parent, parent, places.disk_lanes_dir) for parent in _dead_disk_instances(places)]
+    if any(_adoptable(source) for source, _, _ in sources):
+        before()
     adopted: list[str] = []
-    if not (_dead_memory_instances(places) or _dead_disk_instances(places)):
-        return adopted
-    before()
-    for parent in _dead_memory_instances(places):
-        adopted += _take_lanes(parent / "lanes", places.lanes_dir)
-        _remove_if_empty(parent, parent / "lanes")
-    for parent in _dead_disk_instances(places):
-        adopted += _take_lanes(parent, places.disk_lanes_dir)
-        _remove_if_empty(parent, parent)
+    for source, parent, target in sources:
+        adopted += _take_lanes(source, target)
+        _remove_if_empty(parent, source)
     failpoint.reach("writer.adopt.after")
     return adopted
 
@@ -72,16 +70,23 @@ def _dead_disk_instances(places: Places) -> list[Path]:
     return [
         parent / name
         for name in files.names_in(parent)
-        if name != places.disk_lanes_dir.name and locks.holder(parent / name / INSTANCE_LOCK) is None
+        if name != places.disk_lanes_dir.name
+        and name.partition("-")[0] == places.disk_lanes_dir.name.partition("-")[0]
+        and locks.holder(parent / name / INSTANCE_LOCK) is None
     ]
+
+
+def _adoptable(source: Path) -> list[str]:
+    """Return the lanes whose producer is dead."""
+    names = [name for name in files.names_in(source) if not name.startswith(".")]
+    lanes = [name for name in names if (source / name / "alive").exists()]
+    return [name for name in lanes if locks.holder(source / name / "alive") is None]
 
 
 def _take_lanes(source: Path, target: Path) -> list[str]:
     taken = []
-    for name in files.names_in(source):
+    for name in _adoptable(source):
         lane = source / name
-        if name.startswith(".") or not (lane / "alive").exists() or locks.holder(lane / "alive") is not None:
-            continue
         files.make_private(target)
         try:
             files.remove(lane / "position")  # positions of another instance's page say nothing here

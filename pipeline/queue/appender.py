@@ -87,6 +87,13 @@ class Appender:
             self._measure(0, reserve=True)
         return self.is_pressed
 
+    def look_at_place(self) -> None:
+        """Move to another place if ours was removed, without an append: somebody waits for what is there."""
+        with self._lock:
+            if self._is_displaced():
+                self._close_room()
+                self._rescue()
+
     def prepare(self) -> None:
         """Make the first segment now: a first record at the interpreter's end needs nothing any more then."""
         with self._lock:

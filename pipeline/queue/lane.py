@@ -41,6 +41,7 @@ class Lane:
         self.role = role
         self.disk_dir: Path | None = None
         self._disk_lock: RecordLock | None = None
+        self._positions: list[tuple[int, tuple[int, int]]] = []
         self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
         self.memory_dir: Path | None = None
         create_runtime(places)
@@ -104,24 +105,28 @@ class Lane:
         for fd in self._fds():
             files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
 
+    def _keep_position(self, path: Path) -> None:
+        """Open the position file for good: the writer stores into it also when its directory is removed."""
+        fd = os.open(path, files.READ)
+        self._positions.append((fd, files.identity_of(fd)))
+
     def positions(self) -> tuple[int, int]:
         """Return (written, durable) as the writer last stored them."""
-        for directory in (self.memory_dir, self.disk_dir):
-            if directory is None:
-                continue
-            try:
-                data = (directory / "position").read_bytes()
-            except OSError:
-                continue
+        written = durable = 0
+        for fd, identity in self._positions:
+            data = os.pread(fd, POSITION.size, 0) if files.link_count(fd, identity) >= 0 else b""
             if len(data) == POSITION.size:
-                written, durable, *_ = POSITION.unpack(data)
-                return written, durable
-        return 0, 0
+                here_written, here_durable, *_ = POSITION.unpack(data)
+                written, durable = max(written, here_written), max(durable, here_durable)
+        return written, durable
 
     def close(self) -> None:
         """Let go of the lane's locks: the writer may finish it."""
         failpoint.reach("emit.lane.closing")
         files.close_if_ours(self._lock.fd, self._identity)
+        for fd, identity in self._positions:
+            files.close_if_ours(fd, identity)
+        self._positions.clear()
         if self._disk_lock is not None:
             self._disk_lock.close()
 
@@ -149,6 +154,7 @@ class Lane:
             lock.try_acquire()
             files.replace(draft / "position", bytes(POSITION.size))
             failpoint.reach("emit.lane.locked")
+            self._keep_position(draft / "position")
             draft.rename(draft.parent / self.producer)
         except BaseException:
             lock.close()
