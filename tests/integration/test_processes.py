@@ -296,8 +296,8 @@ def test_what_a_signal_handler_raises_passes_emit(site: Site) -> None:
         signal.signal(signal.SIGALRM, interrupt)
         for attempt in range(100):
             count = 0
-            signal.setitimer(signal.ITIMER_REAL, 0.001)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
                 while count < 100_000:
                     count += 1
                     pl.emit("work", tag=f"{attempt} {count}")
