@@ -143,8 +143,10 @@ def make_aim(dice: random.Random) -> dict[str, str]:
         name = dice.choice(_EMIT_POINTS)
         skip = dice.randrange(400) if name.startswith(("emit.append", "emit.disk")) else dice.randrange(4)
         return {"aim": "producers", "failpoint": f"{name}:{skip}:{dice.randint(1, 3)}"}
+    # Four kills in a row at most: after each the supervisor waits twice as long.
     names = dice.sample(_WRITER_POINTS, dice.randint(1, 4))
-    steps = [f"{name}:{dice.choice([0, 0, 1, 3, 30])}:{dice.randint(1, 3)}" for name in names]
+    times = max(1, dice.randint(1, 4) // len(names))
+    steps = [f"{name}:{dice.choice([0, 0, 1, 3, 30])}:{times}" for name in names]
     return {"aim": "workers", "failpoint": ",".join(steps)}
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _failures(seed: int, rounds: int, home: Path) -> str:
-    failed = play_all(seed, range(rounds), 4, home, is_quiet=True)
+    failed = play_all(seed, range(rounds), 3, home, is_quiet=True)
     return "\n".join(f"{story}\n{story.failure}" for story in failed)
 
 

@@ -83,8 +83,9 @@ class Row:
 class Ledger:
     """All rows. Made by the test with `create`; opened by producers through the path it gives them."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, owner: str = "/proc/self") -> None:
         self._fd = fd
+        self._owner = owner
         self._map = mmap.mmap(fd, _BYTES)
         self._words = memoryview(self._map).cast("Q")
 
@@ -98,7 +99,7 @@ class Ledger:
     @classmethod
     def open(cls, path: str) -> Self:
         """Map the ledger of another process."""
-        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC), owner=os.path.dirname(os.path.dirname(path)))
 
     @property
     def path(self) -> str:
@@ -123,8 +124,8 @@ class Ledger:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the sources are to end."""
-        return bool(self._words[_STOP])
+        """Whether the sources are to end: told so, or the test that made the ledger is gone."""
+        return bool(self._words[_STOP]) or not os.path.exists(self._owner)
 
     def close(self) -> None:
         """Unmap."""
