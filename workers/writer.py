@@ -186,7 +186,7 @@ class Writer:
         self._synced_at = clock.monotonic()
         try:
             self.pump.sync()
-            if self.days.seal_due(self._busy_periods(), clock.wall_ns() / clock.NANO):
+            if self.days.seal_due(self.lanes.periods(), clock.wall_ns() / clock.NANO):
                 self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
             if self.wants_reopen:
                 self.days.reopen()
@@ -377,9 +377,6 @@ class Writer:
                 self.beat()
                 self._say()
                 clock.sleep(_LOCK_POLL_SEC)
-
-    def _busy_periods(self) -> set[str]:
-        return {period for lane in self.lanes.all() for period in lane.tailer.periods()}
 
     def _hold_disk_lanes(self) -> None:
         """Say that this instance's disk lanes have a writer."""

@@ -118,6 +118,10 @@ class Lanes:
         """Return the lanes, oldest find first."""
         return list(self.watched.values())
 
+    def periods(self) -> set[str]:
+        """Return the periods of everything that is not released."""
+        return {period for lane in self.watched.values() for period in lane.tailer.periods()}
+
     def scan(self, *, everywhere: bool = False) -> list[WatchedLane]:
         """
         Find lanes that are new, and return them.

@@ -174,9 +174,10 @@ def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
         while ground.kill(""):
             pass
         key = ground.runtime_dir()
-        key.rename(key.with_name("0123456789-abcdef"))
+        other = key.name.partition("-")[0] + "-abcdef"  # the same log directory, another pid namespace
+        key.rename(key.with_name(other))
         lanes = ground.log_dir / ".pipeline" / "lanes"
-        (lanes / key.name).rename(lanes / "0123456789-abcdef")
+        (lanes / key.name).rename(lanes / other)
 
     return leave
 
