@@ -70,7 +70,8 @@ def start_supervisor(places: Places, settings: Settings, *, extra: tuple[str, ..
         takes_over = "--take-over" in extra
         if not launching.try_acquire() or (not takes_over and _is_up_or_starting(places, launching)):
             return False
-        os.pwrite(launching.fd, clock.monotonic_ns().to_bytes(8, "little"), 0)
+        with contextlib.suppress(OSError):  # a full memory: then two may be launched, and one of them leaves
+            os.pwrite(launching.fd, clock.monotonic_ns().to_bytes(8, "little"), 0)
         processes.launch_detached(
             [python, "-P", "-m", "workers", "supervisor", *place_arguments(places), *extra],
             processes.worker_environment(),

@@ -66,6 +66,7 @@ class Supervisor:
         # it.
         was_killed = places.runtime("supervisor.json").exists()
         self._cause = "the workers were killed" if was_killed else ""
+        self._is_published: bool | None = None
         viewpoint = Viewpoint(self)
         self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, viewpoint.health)
         self.endpoints.serve()
@@ -92,6 +93,8 @@ class Supervisor:
             self._act_on(self._pending.pop(0))
         self._mind_writer()
         self._mend_runtime()
+        if not self._is_published:
+            self._publish()
 
     def _pause(self) -> None:
         ready, _, _ = select.select([self._wake], [], [], _TICK_SEC)
@@ -280,13 +283,17 @@ class Supervisor:
             "service": self.is_service,
             "instance": self.places.instance,
         }
-        files.write_json(self.places.runtime("supervisor.json"), about)
         try:
+            files.write_json(self.places.runtime("supervisor.json"), about)
             make_belongings(self.places, self.settings)
             path = self.places.belongings_dir / "supervisor.json"
             files.write_json(path, about, is_only_writer=True)
         except OSError as error:
-            self.journal.note(f"the address is not in the log directory: {error}")
+            if self._is_published is not False:
+                self.journal.note(f"cannot say where we are, will try again: {error}")
+            self._is_published = False
+        else:
+            self._is_published = True
 
     def _measure_disk(self) -> None:
         """On a thread of its own: the disk may hang, and what was measured last is then the best there is."""
