@@ -203,8 +203,8 @@ MUTANTS = [
         (("workers/writer.py", "if not self.announcer.ended(lane):", "if False:"),),
     ),
     Mutant(
-        "removed runtime directory not made again",
-        "test_files_changed.py::test_a_queue_that_is_removed_under_load_is_used_on",
+        "removed segment not rescued",
+        "test_files_changed.py::test_a_queue_that_is_removed_while_nobody_writes_is_rescued_by_its_producers",
         (
             (
                 "pipeline/queue/appender.py",

@@ -119,10 +119,10 @@ class Case:
 
 
 def delete_day(ground: Ground) -> None:
-    """Remove the newest day file, once it has something in it."""
+    """Remove the day file once, when there is something in it that is not yet durable."""
     path = ground.day_file()
-    if path.stat().st_size > 2000:
-        path.unlink(missing_ok=True)
+    ground.until(lambda: path.stat().st_size > 2000, "something in the day file")
+    path.unlink()
 
 
 def add_foreign_line(ground: Ground) -> None:
@@ -209,8 +209,10 @@ _WRITER_STEPS = [
     Case("writer.rotate.created", times=1),
     Case("writer.rotate.part", poke=add_foreign_line, times=2),
     Case("writer.rotate.seal", times=1, more={"age_sec": 3 * 86400}, at_end=True),
-    Case("writer.redeliver.before", poke=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}),
-    Case("writer.redeliver.after", poke=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}),
+    Case(
+        "writer.redeliver.before", during=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}
+    ),
+    Case("writer.redeliver.after", during=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}),
 ]
 
 _RECOVERY = [

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,6 +193,24 @@ def test_a_queue_that_is_removed_under_load_is_used_on(ground: Ground) -> None:
         ground.until_accepted(ground.begun() + 300)
     ground.until_stored(ground.lines() + 300)
     ground.finish()
+    ground.check()
+
+
+def test_a_queue_that_is_removed_while_nobody_writes_is_rescued_by_its_producers(ground: Ground) -> None:
+    """`kill -9` of the workers, then `rm -r` of the runtime directory: each producer hands in what it holds."""
+    ground.start(replace(small(), burst=4, pause_sec=0.02, small_chars=50, big_share=0.0))
+    ground.until_stored(100)
+    ground.kill("supervisor")
+    ground.kill("writer")
+    ground.until_accepted(ground.begun() + 20)
+    late = ground.ledger.row(2).pid
+    os.kill(late, signal.SIGSTOP)  # this one comes when the next writer has long begun
+    shutil.rmtree(ground.runtime_dir(), ignore_errors=True)
+    ground.until_stored(ground.lines() + 200)
+    os.kill(late, signal.SIGCONT)
+    ground.until_stored(ground.lines() + 200)
+    ground.finish()
+    ground.may_end_open = True  # the lane of the killed writer was removed, so nobody can tell how it ended
     ground.check()
 
 
