@@ -256,15 +256,10 @@ class Writer:
         self.lanes.collect_drafts()
         adoption.collect(self.places)
         try:
-            adoption.adopt(self.places, self._doubt)
+            adoption.adopt(self.places, self.pump.ask_files)
         except OSError as error:
             self._note_failure(error)
         self.lanes.scan(everywhere=True)
-
-    def _doubt(self) -> None:
-        """Have the files asked before the next batch: lanes are coming whose positions nobody knows."""
-        self.pump.needs_files = True
-        self.page.distrust()
 
     def _watch_supervisor(self) -> None:
         """See that there is a supervisor; start one when ours died."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pipeline.errors import LaneError
 from pipeline.host import files
 from pipeline.queue.layout import (
-    DISK,
     HEADER_BYTES,
     POSITION,
     position,
@@ -58,7 +57,7 @@ def _segment_end(path: Path) -> int:
         return 0
     try:
         header = unpack_header(files.pread_all(fd, HEADER_BYTES, 0), str(path))
-        return os.fstat(fd).st_size if header.place == DISK else header.end
+        return os.fstat(fd).st_size if header.is_on_disk else header.end
     except (OSError, LaneError):
         return 0
     finally:

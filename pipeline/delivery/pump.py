@@ -79,12 +79,20 @@ class Pump:
             self._deliver_lost()
             return True
         period, slices, skipped = self._collect()
+        if any(lane.tailer.has_copy for lane in self.lanes.all()):
+            self.ask_files()
+            return True
         if slices:
             self._append(period, slices, skipped)
             return True
         for piece in skipped:
             self._advance([piece])
         return bool(skipped)
+
+    def ask_files(self) -> None:
+        """Have the files asked before the next batch: there are records whose positions nobody knows."""
+        self.needs_files = True
+        self.page.distrust()
 
     def resume(self) -> bool:
         """

@@ -33,7 +33,12 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     if last is not None:
         pump.records = last.records
         pump.apply(last)
-    if page.is_trusted and (last is None or _is_intact(pump, last)) and pump.resume():
+    if (
+        page.is_trusted
+        and not _has_copies(pump)
+        and (last is None or _is_intact(pump, last))
+        and pump.resume()
+    ):
         pump.sync_files_of(_periods(pump))
         pump.durable_records = pump.records
         return "page"
@@ -64,6 +69,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         mend_tail(pump, name, found)
     for lane in lanes:
         lane.tailer.stored = found[lane.producer] or None
+        lane.tailer.has_copy = False
     pump.sync_files_of(_periods(pump))
     pump.durable_records = pump.records
     pump.needs_files = False
@@ -137,6 +143,13 @@ def _periods(pump: Pump) -> set[str]:
     for lane in pump.lanes.all():
         lane.tailer.open_all()
     return {period for lane in pump.lanes.all() for period in lane.tailer.periods()}
+
+
+def _has_copies(pump: Pump) -> bool:
+    """Whether a producer handed in what an earlier writer may have stored already."""
+    for lane in pump.lanes.all():
+        lane.tailer.open_all()
+    return any(lane.tailer.has_copy for lane in pump.lanes.all())
 
 
 def _is_intact(pump: Pump, last: Intent) -> bool:

@@ -26,7 +26,7 @@ from pipeline.limits import (
 from pipeline.queue import fastpath, usage
 from pipeline.queue.fastpath import BUSY, NO_VIEW, NO_WORDS
 from pipeline.queue.lane import Lane
-from pipeline.queue.layout import HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position, segment_name
+from pipeline.queue.layout import COPY, HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position, segment_name
 from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
 
@@ -334,6 +334,7 @@ class Appender:
         Put a copy of a segment that was removed under us where the writer finds it, if it had not opened it.
 
         Same serial, same bytes: a writer that holds the removed file goes on with that and ignores the copy.
+        Another one asks the files what of it an earlier writer has stored.
         """
         if self.lane.is_unlinked():
             self.lane.leave_memory()
@@ -344,7 +345,9 @@ class Appender:
         try:
             directory = self.lane.use_disk()
             files.remove(directory / segment_name(old.serial))
-            copy = DiskSegment(directory, old.serial, self.lane.producer, self._segment_period, self._base, 0)
+            copy = DiskSegment(
+                directory, old.serial, self.lane.producer, self._segment_period, self._base, 0, COPY
+            )
             content = old.committed()
             if content:
                 copy.append(content)

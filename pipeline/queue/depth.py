@@ -16,7 +16,6 @@ from pipeline.errors import LaneError
 from pipeline.host import clock, files
 from pipeline.limits import OFFSET_BITS
 from pipeline.queue.layout import (
-    DISK,
     HEADER_BYTES,
     OFFSET_MASK,
     POSITION,
@@ -94,8 +93,8 @@ def _add_segment(depth: Depth, path: Path, serial: int, written: int) -> bool:
     try:
         header = unpack_header(os.pread(fd, HEADER_BYTES, 0), str(path))
         size = os.fstat(fd).st_size
-        end = size if header.place == DISK else header.end
-        if header.place == DISK:
+        end = size if header.is_on_disk else header.end
+        if header.is_on_disk:
             depth.disk_bytes += size
         else:
             depth.memory_bytes += size
@@ -103,7 +102,7 @@ def _add_segment(depth: Depth, path: Path, serial: int, written: int) -> bool:
         if end <= start:
             return False
         depth.bytes += end - start
-        whole = header.records if header.place != DISK else 0
+        whole = header.records if not header.is_on_disk else 0
         depth.records += whole if whole and start == HEADER_BYTES else _count_lines(fd, start, end)
     except LaneError:
         depth.unknown_lanes += 1

@@ -43,6 +43,8 @@ MAGIC: Final = b"PIPELANE"
 VERSION: Final = 1
 MEMORY: Final = 0
 DISK: Final = 1
+COPY: Final = 2
+"""On disk: what its producer put there of a segment in memory that was removed under it."""
 
 _HEADER: Final = struct.Struct("=8sIIQQQ32s16s")
 HEADER_BYTES: Final = SEGMENT_HEADER_BYTES
@@ -90,6 +92,11 @@ class Header(NamedTuple):
     state: int
     period: str
     producer: str
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the file's last newline commits, and not the head."""
+        return self.place != MEMORY
 
     @property
     def records(self) -> int:

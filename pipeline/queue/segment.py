@@ -115,13 +115,20 @@ class DiskSegment:
     __slots__ = ("_fd", "_is_torn", "identity", "is_slow", "path", "room_end", "serial", "view", "words")
 
     def __init__(
-        self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int
+        self,
+        lane_dir: Path,
+        serial: int,
+        producer: str,
+        period: str,
+        first_number: int,
+        size: int,
+        place: int = DISK,
     ) -> None:
         self.serial = serial
         self.path = lane_dir / segment_name(serial)
         self.is_slow = False
         self._is_torn = False
-        header = _new_header(DISK, producer, period, first_number)
+        header = _new_header(place, producer, period, first_number)
         draft = lane_dir / f".{serial:08d}.new"
         files.remove(draft)
         self._fd = os.open(draft, files.CREATE | os.O_APPEND, 0o600)

@@ -16,7 +16,7 @@ from pipeline.errors import LaneError
 from pipeline.host import failpoint, files
 from pipeline.limits import OFFSET_BITS
 from pipeline.queue.layout import (
-    DISK,
+    COPY,
     HEADER_BYTES,
     OFFSET_MASK,
     SUCCEEDED,
@@ -83,7 +83,7 @@ class OpenSegment:
 
     def _read(self) -> Header:
         header = unpack_header(os.pread(self.fd, HEADER_BYTES, 0), str(self.path))
-        if header.place != DISK:
+        if not header.is_on_disk:
             return header
         return header._replace(head=max(self._last_line_end(), HEADER_BYTES))
 
@@ -114,6 +114,8 @@ class Tailer:
     durable: int = 0
     stored: set[int] | None = None
     """Numbers that recovery found in the files already; None when positions say it all."""
+    has_copy: bool = False
+    """Whether a segment is a copy that its producer handed in late: its position is not known."""
     is_ended: bool = False
     """No record will come any more: all of the chain is final."""
     holes: list[tuple[int, int]] = field(default_factory=list)
@@ -204,7 +206,7 @@ class Tailer:
         """
         done = self._releasable()
         for serial in done:
-            if self.segments[serial].header.place == DISK and not with_disk:
+            if self.segments[serial].header.is_on_disk and not with_disk:
                 break
             segment = self.segments.pop(serial)
             failpoint.reach("writer.release.before_unlink")
@@ -322,11 +324,12 @@ class Tailer:
             segment = OpenSegment(serial, path, fd, header)
             segment.refresh()
             self.segments[serial] = segment
+            self.has_copy = self.has_copy or header.place == COPY
             return segment
         return None
 
 
 def _records_in(segment: OpenSegment) -> int:
-    if segment.header.place != DISK:
+    if not segment.header.is_on_disk:
         return segment.header.records
     return segment.read(HEADER_BYTES, segment.end).count(b"\n")

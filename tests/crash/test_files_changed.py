@@ -197,7 +197,7 @@ def test_a_queue_that_is_removed_under_load_is_used_on(ground: Ground) -> None:
 
 
 def test_a_queue_that_is_removed_while_nobody_writes_is_rescued_by_its_producers(ground: Ground) -> None:
-    """`kill -9` of the workers, then `rm -r` of the runtime directory: each producer hands in what it holds."""
+    """`kill -9` of the workers and `rm -r` of the runtime directory: producers hand in what they hold."""
     ground.start(replace(small(), burst=4, pause_sec=0.02, small_chars=50, big_share=0.0))
     ground.until_stored(100)
     ground.kill("supervisor")
