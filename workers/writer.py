@@ -25,9 +25,9 @@ from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
 from pipeline.storage.days import Days
+from pipeline.storage.fence import Fence
 from workers import statement
 from workers.announcer import Announcer
-from workers.fence import Fence
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 
