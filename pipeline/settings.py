@@ -162,6 +162,15 @@ class Settings:
     fsync_interval_sec: float = _option(
         1.0, "s", "Longest time between an append and its fsync.", _number(0, 3600)
     )
+    fallback_dir: str = _option(
+        "auto",
+        "path",
+        "Where records go while the log directory fails; auto: a private directory on another mount.",
+        _text,
+    )
+    fallback_max_mb: float = _option(
+        1024, "MiB", "Room of that store on its volume; then records stay in the queue.", _number(1, 1 << 20)
+    )
     lanes: str = _option("auto", "auto, memory, disk", "Where the queue lives.", _one_of(*_LANES))
     queue_max_mb: float = _option(1024, "MiB", "Quota of the queue over all producers.", _number(1, 1 << 20))
     queue_size: int = _option(

@@ -34,7 +34,7 @@ def _work(writer: Writer) -> dict[str, Any]:
             "durable": pump.durable_records,
             "bytes": pump.bytes_written,
             "batches": pump.batches,
-            "append_failures": writer.append_failures,
+            "append_failures": writer.delivery.failures,
         },
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),

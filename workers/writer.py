@@ -23,13 +23,12 @@ from pipeline.host import clock, failpoint, files, processes
 from pipeline.host.locks import RecordLock
 from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
 from pipeline.paths import Places, create_runtime
-from pipeline.queue import adoption, bell, usage
+from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
 from pipeline.storage.days import Days
-from pipeline.storage.fallback_place import fallback_for
 from workers import statement
 from workers.announcer import Announcer
-from workers.footing import Footing, remember_files
+from workers.footing import Footing, fallback_for, is_pressed, remember_files
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 
@@ -45,11 +44,9 @@ _MEMORY_SEC: Final = 2.0
 _RETRY_SEC: Final = 1.0
 _LOCK_POLL_SEC: Final = 0.05
 _LOCK_PATIENCE_SEC: Final = 1.0
-"""How long a writer waits for the append lock before it begins without: its predecessor is most likely dying."""
-_GIVE_UP_AT: Final = 0.25
-"""Share of the queue's quota past which nothing waits for a retry."""
+"""How long a writer waits for the append lock before it begins without: its predecessor may be dying."""
 _LAST_TRIES: Final = 3
-"""A batch that files refuse at the end is offered to them, to the fallback, and what is behind it once more."""
+"""At the end: files refuse a batch, the fallback takes it, and what is behind it is tried once more."""
 
 
 class Writer:
@@ -83,7 +80,7 @@ class Writer:
         return self.delivery.error if hasattr(self, "delivery") else self._footing.error
 
     def acquire_append_lock(self) -> None:
-        """Wait a moment for the lock that keeps everybody else out of our files; go on without it after that."""
+        """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
         give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
         while not self._footing.try_acquire() and clock.monotonic() < give_up_at:
             self.state = self._footing.waits_for
@@ -102,7 +99,9 @@ class Writer:
         self.checkpoint = Checkpoint(self.places.state_dir, instance)
         self.days = Days(self.places, self.settings, instance, self._note_file_change, volume)
         self.page = ControlPage(self.places.runtime("control"))
-        self.fallback = fallback_for(self.places, self.settings, instance, self.beat, self.journal.note)
+        self.fallback = fallback_for(
+            self.places, self.settings, instance, beat=self.beat, note=self.journal.note
+        )
         self.pump = Pump(
             self.lanes, self.page, self.days, self.checkpoint, self.settings, self.fallback, self.beat
         )
@@ -110,7 +109,7 @@ class Writer:
             self.pump,
             self.settings,
             probe=self._probe,
-            is_pressed=self._is_pressed,
+            is_pressed=lambda: is_pressed(self.places, self.settings),
             note=self.journal.note,
             beat=self.beat,
         )
@@ -129,7 +128,7 @@ class Writer:
             self.recovered_by = recovery.without_files(self.pump, is_first=self.page.is_new)
             return []
         remember_files(self.pump, self.checkpoint)
-        self._hold_disk_lanes()
+        self._footing.hold_disk_lanes(self.journal.note)
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
@@ -138,11 +137,6 @@ class Writer:
     def _probe(self) -> None:
         """See that the log directory takes files. OSError when not."""
         self._footing.probe(self.pump, self.checkpoint)
-
-    def _is_pressed(self) -> bool:
-        """Whether the queue has grown so far that records should go anywhere, rather than wait."""
-        used = usage.used_bytes(self.places.lanes_dir) + usage.used_bytes(self.places.disk_lanes_dir)
-        return used > usage.quota_bytes(self.settings.queue_max_mb) * _GIVE_UP_AT
 
     def run(self) -> int:
         """Work until nobody is left or the supervisor says stop; returns the exit code."""
@@ -389,15 +383,6 @@ class Writer:
                 self.beat()
                 self._say()
                 clock.sleep(_LOCK_POLL_SEC)
-
-    def _hold_disk_lanes(self) -> None:
-        """Say that this instance's disk lanes have a writer."""
-        try:
-            files.make_private(self.places.disk_lanes_dir)
-            self._instance_lock = RecordLock(self.places.disk_lanes_dir / adoption.INSTANCE_LOCK)
-            self._instance_lock.try_acquire()
-        except OSError as error:
-            self.journal.note(f"no disk lanes here: {error}")
 
     def _note_file_change(self, file: str, change: str, size: int) -> None:
         self.journal.note(f"{file}: {change}, {size} bytes")

@@ -31,7 +31,7 @@ class _Jittered(wait_base):
         self._wait = wait
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        return self._wait(retry_state) * random.uniform(1.0, 1.0 + _JITTER)
+        return self._wait(retry_state) * random.uniform(1.0, 1.0 + _JITTER)  # noqa: S311 - no secret
 
 
 class Backoff:

@@ -8,19 +8,18 @@ The control page: what the writer is about to append, what it has committed, and
       8 B      u64       u64         u64      each: u32 size, u32 crc, JSON
 
 Two intents alternate, so the page always holds the last committed one and the open one, if any. Committing is
-one 8-byte store of the batch number. `synced` says how long each file was when it was last synced, and how far
-each lane was durable then: one belongs to the other, so that who cuts the files there and goes on behind the
-positions loses and repeats nothing, without a look into any file. The page survives every process; it does not
-survive the power, and recovery then goes by what the files hold. It is written with pwrite(2): the writer maps
-nothing.
+one 8-byte store of the batch number. `synced` says how long each file was when it was last synced, and how
+far each lane was durable then: one belongs to the other, so that who cuts the files there and goes on behind
+the positions loses and repeats nothing, without a look into any file. The page survives every process; it
+does not survive the power, and recovery then goes by what the files hold. It is written with pwrite(2): the
+writer maps nothing.
 
 Invariants
-    C1  An intent is complete before a byte of its batch is in the file.    crash/test_writer_killed.py
-    (writer.intent.*) C2  The intent of the last committed batch is never overwritten before the next one is
-    complete, so positions
-        can always be derived from the page.                                property/test_delivery_model.py
-    C4  Sizes and positions of one `synced` are of one moment; a torn one is passed over for the one before.
+    C1  An intent is complete before a byte of its batch is in the file.    crash/test_fail_points.py
+    C2  The intent of the last committed batch is never overwritten before the next one is complete, so
+        positions can always be derived from the page.                      property/test_delivery_model.py
     C3  A torn, old or missing page never stops a start.                    integration/test_recovery.py
+    C4  Sizes and positions of one `synced` are of one moment; a torn one is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -171,7 +170,7 @@ class ControlPage:
         self.intents.pop(slot, None)
 
     def retreat(self) -> None:
-        """Say that what is behind `synced` is being taken back, until `settle`; a successor goes on with it."""
+        """Say that what is behind `synced` is being taken back, until `settle`; a successor goes on."""
         self._set_state(_RETREATING)
         failpoint.reach("writer.retreat.begun")
 

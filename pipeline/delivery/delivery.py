@@ -1,10 +1,10 @@
 """
 Where the next batch goes, and what is done when it cannot go there.
 
-A batch that its file refuses is tried again with backoff, while the writer's loop goes on. One that stays without
-a home goes to the fallback (`Backoff.is_given_up`); the next one tries the files anew, until the breaker opens.
-From then on batches go to the fallback at once, and the log directory is probed: a probe is a file that is
-written, synced and removed there, with the append lock held and every cut mark worked off.
+A batch that its file refuses is tried again with backoff, while the writer's loop goes on. One that stays
+without a home goes to the fallback (`Backoff.is_given_up`); the next one tries the files anew, until the
+breaker opens. From then on batches go to the fallback at once, and the log directory is probed: a probe is a
+file that is written, synced and removed there, with the append lock held and every cut mark worked off.
 
 Invariants                                                              integration/test_outage_in_process.py
     E1  While files and fallback both refuse, nothing moves: records stay in the queue.
@@ -36,8 +36,8 @@ class Delivery:
     """
     Delivers by way of a pump.
 
-    `probe` raises OSError while the log directory cannot take a file, `is_pressed` says that the queue needs the
-    room, `note` takes a line for the workers' log, `beat` is the heartbeat.
+    `probe` raises OSError while the log directory cannot take a file, `is_pressed` says that the queue needs
+    the room, `note` takes a line for the workers' log, `beat` is the heartbeat.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Delivery:
         return self._deliver_to_files(now)
 
     def sync(self) -> bool:
-        """Make durable what is written; whether that worked. What a failed fsync leaves in doubt is taken back."""
+        """Make durable what is written; whether that worked."""
         try:
             self.pump.sync()
         except (OSError, LaneError) as error:

@@ -4,7 +4,8 @@ The pump: from lanes to day files, each record once.
 There is one primitive, `_append`: *these bytes to this target, once* (target, offset, length, source), used
 for live batches and for what recovery has to finish. A batch takes of each lane only what leads in one
 period, so that positions stay prefixes of lanes whatever the clock did. Where files refuse, what is not
-durable is taken back (`retreat`) and batches go to the fallback, whose transaction is append and commit in one.
+durable is taken back (`retreat`) and batches go to the fallback, whose transaction is append and commit in
+one.
 
 Invariants
     D1  Bytes are appended only under a complete intent.
@@ -25,11 +26,10 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.control import ControlPage, Intent, Synced
 from pipeline.delivery.retreat import Retreat
+from pipeline.delivery.slices import without_stored
 from pipeline.errors import LaneError
 from pipeline.host import failpoint, files
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
-from pipeline.queue.tailer import Slice
-from pipeline.storage import stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, DayFile
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.checkpoint import Checkpoint
     from pipeline.queue.lanes import Lanes, WatchedLane
+    from pipeline.queue.tailer import Slice
     from pipeline.settings import Settings
     from pipeline.storage.days import Days
     from pipeline.storage.fallback import Fallback
@@ -282,6 +283,7 @@ class Pump:
         self.advance([*intent.slices, *intent.skipped])
 
     def advance(self, pieces: list[Slice]) -> None:
+        """Move the lanes' positions over what has got where it goes."""
         touched: dict[str, WatchedLane] = {}
         for piece in pieces:
             lane = self.lanes.watched.get(piece.producer)
@@ -381,6 +383,7 @@ class Pump:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period
 
     def read(self, piece: Slice) -> bytes:
+        """Return the bytes of a slice; LaneError when they are not all there."""
         lane = self.lanes.watched.get(piece.producer)
         if lane is None:
             raise LaneError("the lane of an open batch is gone", where=piece.producer)
@@ -388,18 +391,3 @@ class Pump:
         if len(data) != piece.length:
             raise LaneError("a segment is shorter than its records", where=f"{piece.producer}/{piece.serial}")
         return data
-
-
-def without_stored(piece: Slice, data: bytes, known: set[int]) -> list[Slice]:
-    """Return the parts of a slice whose records are not among the known numbers, in order."""
-    kept: list[Slice] = []
-    offset = piece.start
-    for line in data.splitlines(keepends=True):
-        end = offset + len(line)
-        if stored.number_of(line) not in known:
-            if kept and kept[-1].end == offset:
-                kept[-1] = kept[-1]._replace(end=end)
-            else:
-                kept.append(Slice(piece.producer, piece.serial, offset, end))
-        offset = end
-    return kept

@@ -55,8 +55,8 @@ def without_files(pump: Pump, *, is_first: bool) -> str:
     """
     Bring positions in line without the files, which this writer must not touch: "page", or "nothing".
 
-    What is not durable is taken back, files unseen. Where the page does not say what is durable, nothing moves
-    until the files can be asked; the first writer of all has nothing to ask them for.
+    What is not durable is taken back, files unseen. Where the page does not say what is durable, nothing
+    moves until the files can be asked; the first writer of all has nothing to ask them for.
     """
     pump.retreat.load()
     is_fresh = is_first and not any(lane.tailer.written for lane in pump.lanes.all())

@@ -2,15 +2,18 @@
 Leaving files that refuse, and delivering to the fallback meanwhile.
 
 A file that failed an fsync says nothing true any more: a second fsync reports success although the pages are
-gone, and a re-read proves nothing. So what stands behind its last good sync is taken back: a *cut mark* (file,
-size) is stored, the lanes go on at what was durable then, and everything since is delivered again elsewhere. The
-file is cut to its mark as soon as that is possible, before anybody appends to it again. Records between mark and
-delivery are safe in their lanes, which are released only behind `durable`.
+gone, and a re-read proves nothing. So what stands behind its last good sync is taken back: a *cut mark*
+(file, size) is stored, the lanes go on at what was durable then, and everything since is delivered again
+elsewhere. The file is cut to its mark as soon as that is possible, before anybody appends to it again.
+Records between mark and delivery are safe in their lanes, which are released only behind `durable`.
 
 Invariants
-    T1  The page says that a retreat has begun before a mark is stored, and settles after it: a successor takes
-        both for granted, or begins again.                          crash/test_fail_points.py (writer.retreat.*)
-    T2  Marks and positions are of one moment, `ControlPage.synced`: nothing is lost or twice between them, also
+    T1  The page says that a retreat has begun before a mark is stored, and settles after it: a successor
+    takes
+        both for granted, or begins again.                          crash/test_fail_points.py
+        (writer.retreat.*)
+    T2  Marks and positions are of one moment, `ControlPage.synced`: nothing is lost or twice between them,
+    also
         for a successor that cannot read a single file.             integration/test_outage_in_process.py
     T3  Nothing of a lane goes to the fallback before all that precedes it is durable. integration, the same
     T4  A file is never appended to while its mark stands.          integration, the same
@@ -21,9 +24,9 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from pipeline.delivery.slices import ends, first_bytes
 from pipeline.errors import FallbackError, FallbackFull, LaneError
 from pipeline.host import failpoint
-from pipeline.queue.layout import position
 from pipeline.storage import stored
 from pipeline.storage.fallback import CutMark, FallbackRow
 
@@ -81,7 +84,7 @@ class Retreat:
             return False
         rows = [self._row(period, piece, reason) for piece in slices]
         failpoint.reach("writer.fallback.before")
-        self._store(rows, _ends([*slices, *skipped]))
+        self._store(rows, ends([*slices, *skipped]))
         failpoint.reach("writer.fallback.stored")
         self.pump.records += sum(row.count for row in rows)
         self.pump.advance([*slices, *skipped])
@@ -109,11 +112,11 @@ class Retreat:
 
     def take_back(self) -> None:
         """
-        Take back everything behind the last sync: its files get cut marks, the lanes go on at what is durable.
+        Take back everything behind the last sync: files get cut marks, lanes go on at what is durable.
 
         A second fsync would say that all is well although the pages are gone, and a re-read proves nothing.
-        FallbackError or OSError when the marks can be kept nowhere and the files not be cut either: nothing is
-        written then until it works.
+        FallbackError or OSError when the marks can be kept nowhere and the files not be cut either: nothing
+        is written then until it works.
         """
         self.pump.is_retreating = True
         was_known = self.pump.page.is_trusted or self.pump.page.is_retreating
@@ -192,7 +195,7 @@ class Retreat:
         if not length:
             self.pump.page.withdraw()
             return
-        part = _first_bytes(intent.slices, length)
+        part = first_bytes(intent.slices, length)
         records = self.pump.records + there.count(b"\n", 0, length)
         self.pump.page.propose(intent._replace(length=length, slices=part, skipped=[], records=records))
         self.pump.finish(file, self.pump.page.intents[intent.batch % 2], [])
@@ -225,23 +228,3 @@ class Retreat:
         data = self.pump.read(piece)
         first, last = stored.number_of(data), stored.number_of(data[data.rfind(b"\n", 0, -1) + 1 :])
         return FallbackRow(piece.producer, period, first or 0, last or 0, data.count(b"\n"), data, reason)
-
-
-def _first_bytes(slices: list[Slice], length: int) -> list[Slice]:
-    """Return what of some slices makes up their first `length` bytes."""
-    kept = []
-    for piece in slices:
-        if length <= 0:
-            break
-        kept.append(piece._replace(end=min(piece.end, piece.start + length)))
-        length -= piece.length
-    return kept
-
-
-def _ends(slices: list[Slice]) -> dict[str, int]:
-    """Return the position behind the last slice of each lane."""
-    found: dict[str, int] = {}
-    for piece in slices:
-        end = position(piece.serial, piece.end)
-        found[piece.producer] = max(end, found.get(piece.producer, 0))
-    return found

@@ -96,8 +96,8 @@ class Days:
         """
         Shorten a file to `size` and make that durable; OSError when it refuses.
 
-        One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is cut
-        is kept in quarantine.
+        One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is
+        cut is kept in quarantine.
         """
         self._volume.check()
         path = self._path_of(name, device, inode)

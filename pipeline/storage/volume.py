@@ -1,9 +1,10 @@
 """
 Whether the volume that the log directory was on is still there.
 
-When a volume is unmounted, its mount point is an empty directory of the file system below. A file that is created
-there works, and is hidden as soon as the volume comes back: nobody would find its records. So the mount point of
-the log directory is remembered, and a log directory that lies on a file system further up is "away".
+When a volume is unmounted, its mount point is an empty directory of the file system below. A file that is
+created there works, and is hidden as soon as the volume comes back: nobody would find its records. So the
+mount point of the log directory is remembered, and a log directory that lies on a file system further up is
+"away".
 """
 
 from __future__ import annotations

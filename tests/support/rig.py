@@ -54,9 +54,13 @@ class Rig:
         (self.home / "memory").mkdir()
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
-        self.settings = Settings(
-            **{"queue_max_mb": 64.0, "fsync_interval_sec": 1.0, "worker_memory_max_mb": 1 << 20} | settings
-        )
+        usual = {
+            "queue_max_mb": 64.0,
+            "fsync_interval_sec": 1.0,
+            "worker_memory_max_mb": 1 << 20,
+            "fallback_dir": str(self.home / "fallback"),
+        }
+        self.settings = Settings(**usual | settings)
         self.places = places_for(self.home / "logs", self.settings.state_dir)
         self.emitters: list[Emitter] = []
         self.writer: writing.Writer | None = None
