@@ -38,7 +38,10 @@ CREATE TABLE positions (producer TEXT PRIMARY KEY, position INTEGER NOT NULL) WI
 CREATE TABLE cut_marks (
     file TEXT, device TEXT, inode TEXT, size INTEGER NOT NULL, PRIMARY KEY (file, device, inode))
     WITHOUT ROWID;
-CREATE TABLE appends (slice INTEGER PRIMARY KEY, part TEXT NOT NULL, start INTEGER NOT NULL);
+CREATE TABLE appends (
+    part TEXT PRIMARY KEY, device TEXT NOT NULL, inode TEXT NOT NULL, start INTEGER NOT NULL,
+    first_slice INTEGER NOT NULL, last_slice INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE announcements (id INTEGER PRIMARY KEY, action_type TEXT NOT NULL, fields TEXT NOT NULL);
 CREATE TABLE totals (
     reason TEXT PRIMARY KEY, rows INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL)
     WITHOUT ROWID;
@@ -50,7 +53,6 @@ CREATE TRIGGER slice_removed AFTER DELETE ON slices BEGIN
     UPDATE totals SET rows = rows - 1, records = records - OLD.count, bytes = bytes - OLD.length
     WHERE reason = OLD.reason;
     DELETE FROM totals WHERE reason = OLD.reason AND rows = 0;
-    DELETE FROM appends WHERE slice = OLD.id;
 END;
 """
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
