@@ -238,8 +238,7 @@ class Replay:
         self.close()
         if self._fallback.read(fallback_rows.replayed) != fallback_rows.Replayed():
             self._fallback.change(fallback_rows.announce_replayed)
-            while self._fallback.shrink():
-                self._beat()
+            self._fallback.shrink()
 
 
 def _up_to(rows: list[StoredRow], records: int) -> list[StoredRow]:

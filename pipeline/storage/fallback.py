@@ -226,10 +226,10 @@ class Fallback:
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
 
-    def shrink(self, pages: int = 4096) -> int:
-        """Give up to `pages` free pages back to the volume, and the log with the last; how many are left."""
+    def shrink(self) -> None:
+        """Give the room of rows that are gone back to the volume, once little is left to copy for that."""
         try:
-            return self._require_open().shrink(pages)
+            self._require_open().shrink()
         except sqlite3.Error as error:
             raise self._error(error) from error
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pipeline.storage.fallback import Fallback
 
-_LOOKED_AT_MAX: Final = 4096
 _COLUMNS: Final = "SELECT id, producer, first, last, count, length, period, sha256, data FROM slices"
 _REPLAYED: Final = "replayed"
 
@@ -62,14 +61,13 @@ class Replayed(NamedTuple):
 
 def next_rows(connection: sqlite3.Connection, after: int, bytes_max: int) -> list[StoredRow]:
     """Return the rows behind number `after` that lead in one period, at most `bytes_max` but at least one."""
-    found = connection.execute(
-        "SELECT id, length, period FROM slices WHERE id > ? ORDER BY id LIMIT ?", (after, _LOOKED_AT_MAX)
-    )
+    found = connection.execute("SELECT id, length, period FROM slices WHERE id > ? ORDER BY id", (after,))
     last, period, room = 0, "", bytes_max
-    for number, length, its_period in found.fetchall():
+    for number, length, its_period in found:
         if last and (its_period != period or length > room):
             break
         last, period, room = number, its_period, room - length
+    found.close()
     return rows_between(connection, after + 1, last)
 
 

@@ -14,6 +14,7 @@ from support.slices import DAY, A, B, lines, make, row
 from pipeline.errors import FallbackError, FallbackFull
 from pipeline.storage.fallback import CutMark, Fallback, FallbackRow
 
+PAGE = 65536
 MARK = CutMark("2025-11-21.jsonl", 2**63 + 7, 2**64 - 1, 4096)
 
 
@@ -142,8 +143,7 @@ def test_room_that_is_freed_is_used_again(tmp_path, notes) -> None:
     fill_up(small)
     small.change(lambda connection: connection.execute("DELETE FROM slices"))
     small.store([row(A, 1, 1)], {})
-    while small.shrink():
-        pass
+    small.shrink()
     assert sum(path.stat().st_size for path in tmp_path.glob("fallback.db*")) < 1 << 20
     small.close()
 
@@ -163,7 +163,7 @@ def test_a_reader_that_stays_in_its_snapshot_delays_nothing(store) -> None:
     store.store([row(A, 41, 41)], {})
     wal = Path(f"{store.path}-wal")
     assert wal.stat().st_size < 60 << 20
-    assert store.shrink() == 0
+    store.shrink()
     assert wal.stat().st_size == 0
 
 
@@ -234,8 +234,8 @@ def damage(path: Path, keep_pages: int) -> None:
     """Overwrite the database behind its first pages."""
     size = path.stat().st_size
     with path.open("r+b") as file:
-        file.seek(4096 * keep_pages)
-        file.write(b"\xff" * (size - 4096 * keep_pages))
+        file.seek(PAGE * keep_pages)
+        file.write(b"\xff" * (size - PAGE * keep_pages))
 
 
 def test_damage_in_use_keeps_positions_and_marks(store, notes, tmp_path) -> None:
@@ -260,7 +260,7 @@ def root_page(path: Path, table: str) -> int:
     reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     (page,) = reader.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     reader.close()
-    return (page - 1) * 4096
+    return (page - 1) * PAGE
 
 
 def test_rows_that_can_still_be_read_are_taken_over(store, notes) -> None:
@@ -274,7 +274,7 @@ def test_rows_that_can_still_be_read_are_taken_over(store, notes) -> None:
     content = bytearray(store.path.read_bytes())
     place = content.index(b"q" * 1000)
     content[place : place + 10] = b"Y" * 10
-    content[positions : positions + 4096] = b"\xff" * 4096
+    content[positions : positions + PAGE] = b"\xff" * PAGE
     store.path.write_bytes(content)
     again = make(store.path.parent, notes)
     again.open()
