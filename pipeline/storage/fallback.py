@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pipeline.errors import FallbackError, FallbackFull
 from pipeline.host import clock, files
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+Found = TypeVar("Found")
 _QUARANTINE: Final = "quarantine"
 _ROW_OVERHEAD_BYTES: Final = 512
 """What a row takes beside its bytes, on the safe side: columns, page heads, the last page's rest."""
@@ -123,10 +124,15 @@ class Fallback:
                 self._note(f"fallback store: {error}")  # the log stays beside it, as after a kill
 
     def store(
-        self, rows: Sequence[FallbackRow], positions: Mapping[str, int], cuts: Sequence[CutMark] = ()
+        self,
+        rows: Sequence[FallbackRow],
+        positions: Mapping[str, int],
+        cuts: Sequence[CutMark] = (),
+        *,
+        also: Callable[[sqlite3.Connection], None] = lambda _: None,
     ) -> None:
         """
-        Keep rows, positions and cut marks, all of it durable at return, or nothing.
+        Keep rows, positions and cut marks, all of it durable at return, or nothing; `also` joins in.
 
         FallbackFull when `max_bytes` is reached, FallbackError for anything else.
         """
@@ -144,6 +150,7 @@ class Fallback:
             )
             _put_positions(connection, positions)
             _put_cuts(connection, cuts)
+            also(connection)
 
         self.change(work)
         self._positions.update(positions)
@@ -191,19 +198,20 @@ class Fallback:
 
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the action_numbers that the store holds of each producer asked for, for recovery by sets."""
-        found: dict[str, set[int]] = {producer: set() for producer in producers}
-        connection = self._require_open().db.conn
-        try:
-            for row in connection.execute("SELECT producer, first, last, count, id FROM slices"):
-                if row[0] in found:
-                    found[row[0]] |= _numbers(connection, *row[1:])
-        except sqlite3.Error as error:
-            raise self._error(error) from error
-        return found
+        wanted = set(producers)
+        return self.read(lambda connection: _held(connection, wanted))
 
-    def connection(self) -> sqlite3.Connection:
-        """Return the open connection, for reading. FallbackError when the store cannot be opened."""
-        return self._require_open().db.conn
+    def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Return what `look` finds, in a new database if this one is damaged. FallbackError."""
+        try:
+            try:
+                return look(self._require_open().db.conn)
+            except sqlite3.Error as error:
+                if not fallback_file.is_corruption(error):
+                    raise
+                return look(self._renewed(f"is damaged: {error}").db.conn)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
 
     def change(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Do the work in one durable transaction, in a new database if this one is gone or damaged."""
@@ -218,10 +226,10 @@ class Fallback:
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
 
-    def shrink(self, pages: int = 4096) -> int:
-        """Give up to `pages` free pages back to the volume, and the log with the last; how many are left."""
+    def shrink(self) -> None:
+        """Give the room of rows that are gone back to the volume, once little is left to copy for that."""
         try:
-            return self._require_open().shrink(pages)
+            self._require_open().shrink()
         except sqlite3.Error as error:
             raise self._error(error) from error
 
@@ -347,6 +355,14 @@ def summary_of(connection: sqlite3.Connection) -> FallbackSummary:
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the database itself is damaged."""
     return isinstance(error, sqlite3.Error) and fallback_file.is_corruption(error)
+
+
+def _held(connection: sqlite3.Connection, producers: set[str]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {producer: set() for producer in producers}
+    for row in connection.execute("SELECT producer, first, last, count, id FROM slices"):
+        if row[0] in found:
+            found[row[0]] |= _numbers(connection, *row[1:])
+    return found
 
 
 def _numbers(connection: sqlite3.Connection, first: int, last: int, count: int, row: int) -> set[int]:

@@ -38,7 +38,10 @@ CREATE TABLE positions (producer TEXT PRIMARY KEY, position INTEGER NOT NULL) WI
 CREATE TABLE cut_marks (
     file TEXT, device TEXT, inode TEXT, size INTEGER NOT NULL, PRIMARY KEY (file, device, inode))
     WITHOUT ROWID;
-CREATE TABLE appends (slice INTEGER PRIMARY KEY, part TEXT NOT NULL, start INTEGER NOT NULL);
+CREATE TABLE appends (
+    part TEXT PRIMARY KEY, device TEXT NOT NULL, inode TEXT NOT NULL, start INTEGER NOT NULL,
+    first_slice INTEGER NOT NULL, last_slice INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE announcements (id INTEGER PRIMARY KEY, action_type TEXT NOT NULL, fields TEXT NOT NULL);
 CREATE TABLE totals (
     reason TEXT PRIMARY KEY, rows INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL)
     WITHOUT ROWID;
@@ -50,9 +53,11 @@ CREATE TRIGGER slice_removed AFTER DELETE ON slices BEGIN
     UPDATE totals SET rows = rows - 1, records = records - OLD.count, bytes = bytes - OLD.length
     WHERE reason = OLD.reason;
     DELETE FROM totals WHERE reason = OLD.reason AND rows = 0;
-    DELETE FROM appends WHERE slice = OLD.id;
 END;
 """
+_PAGE_BYTES: Final = 65536
+"""Most rows are long: they go over few pages, and a long log has few frames to look through."""
+_SHRINK_COPY_BYTES: Final = 4 << 20
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY_CODE: Final = 0xFF
 """SQLite's extended codes carry the primary one in their lowest byte (sqlite.org/rescode.html)."""
@@ -63,7 +68,6 @@ class FallbackFile:
 
     def __init__(self, path: Path, about: Mapping[str, str]) -> None:
         self.path = path
-        self._checkpoint_at = FALLBACK_WAL_BYTES
         self.in_doubt = False
         """Whether a COMMIT failed and nothing has been written over it since: a restart may find it done."""
         create_private(path)
@@ -86,7 +90,6 @@ class FallbackFile:
         except BaseException:
             self.settle()
             raise
-        self._keep_log_short()
 
     def settle(self) -> bool:
         """Write over what a failed COMMIT may have left in the log; whether nothing is in doubt any more."""
@@ -107,13 +110,12 @@ class FallbackFile:
         on_disk = os.stat(self.path).st_size + self._log_bytes()
         return max(pages * size, on_disk) - free * size
 
-    def shrink(self, pages: int) -> int:
-        """Give up to `pages` free pages back to the volume; how many are left to give."""
-        self.db.conn.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        left = self._pragma("freelist_count")
-        if not left:
-            self.shorten_log()
-        return left
+    def shrink(self) -> None:
+        """Give the room of rows that are gone back to the volume, once little is left to copy for that."""
+        pages, free = (self._pragma(name) for name in ("page_count", "freelist_count"))
+        if free and (pages - free) * _PAGE_BYTES <= _SHRINK_COPY_BYTES:
+            self.db.conn.execute("VACUUM")
+        self.shorten_log()
 
     def shorten_log(self) -> None:
         """Move the log into the file and cut it, if nobody reads in it just now."""
@@ -134,14 +136,6 @@ class FallbackFile:
         self.in_doubt = False
         failpoint.reach("fallback.commit.after")
 
-    def _keep_log_short(self) -> None:
-        """Move the log into the file once it is long; a reader that stands in it only makes it longer."""
-        if self._log_bytes() < self._checkpoint_at:
-            return
-        busy, frames, moved = self._without_waiting("PRAGMA wal_checkpoint(PASSIVE)") or (1, 0, 0)
-        is_done = not busy and frames == moved
-        self._checkpoint_at = FALLBACK_WAL_BYTES if is_done else 2 * self._log_bytes()
-
     def _without_waiting(self, pragma: str) -> tuple[int, int, int] | None:
         """Run a checkpoint that gives way at once; None when it could not."""
         self.db.conn.execute("PRAGMA busy_timeout = 0")
@@ -156,10 +150,11 @@ class FallbackFile:
     def _prepare(self, about: Mapping[str, str]) -> None:
         connection = self.db.conn
         if self._pragma("application_id") == 0 and self._pragma("page_count") == 0:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # Tried after each commit from there on; it gives way to readers, who only make the log longer.
+        connection.execute(f"PRAGMA wal_autocheckpoint = {FALLBACK_WAL_BYTES // _PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit = {FALLBACK_WAL_BYTES}")
         version = self._pragma("user_version")
         if version == 0 and self._pragma("application_id") == 0:

@@ -18,6 +18,12 @@ _BYTES_PER_TRANSACTION: Final = 4 << 20
 _SMALL_TABLES: Final = {
     "SELECT producer, position FROM positions": "INSERT OR IGNORE INTO positions VALUES (?, ?)",
     "SELECT file, device, inode, size FROM cut_marks": "INSERT OR IGNORE INTO cut_marks VALUES (?, ?, ?, ?)",
+    "SELECT part, device, inode, start, first_slice, last_slice FROM appends": (
+        "INSERT OR IGNORE INTO appends VALUES (?, ?, ?, ?, ?, ?)"
+    ),
+    "SELECT id, action_type, fields FROM announcements": (
+        "INSERT OR IGNORE INTO announcements VALUES (?, ?, ?)"
+    ),
 }
 _READ_ROW: Final = (
     "SELECT id, producer, first, last, count, length, period, sha256, reason, stored_at, data"
@@ -34,7 +40,7 @@ class Salvaged(NamedTuple):
 
 
 def salvage(old: sqlite3.Connection, fresh: sqlite3.Connection, beat: Callable[[], None]) -> Salvaged:
-    """Copy positions, cut marks, then rows with where they were being appended. sqlite3.Error of `fresh`."""
+    """Copy positions, cut marks and open appends, then the rows. sqlite3.Error of `fresh`."""
     with _Transaction(fresh):
         for query, statement in _SMALL_TABLES.items():
             fresh.executemany(statement, list(_readable(old, query)))
@@ -46,9 +52,9 @@ def salvage(old: sqlite3.Connection, fresh: sqlite3.Connection, beat: Callable[[
         if row is not None:
             pending.append(row)
         if sum(len(row[-1]) for row in pending) >= _BYTES_PER_TRANSACTION:
-            done += _copy(old, fresh, pending)
+            done += _copy(fresh, pending)
             beat()
-    done += _copy(old, fresh, pending)
+    done += _copy(fresh, pending)
     return Salvaged(done, len(numbers) - done)
 
 
@@ -66,13 +72,10 @@ class _Transaction:
             self._connection.execute("ROLLBACK" if kind else "COMMIT")
 
 
-def _copy(old: sqlite3.Connection, fresh: sqlite3.Connection, pending: list[tuple[Any, ...]]) -> int:
+def _copy(fresh: sqlite3.Connection, pending: list[tuple[Any, ...]]) -> int:
     """Store the rows, empty the list, return how many there were."""
     with _Transaction(fresh):
         fresh.executemany(_WRITE_ROW, pending)
-        for row in pending:
-            found = list(_readable(old, "SELECT slice, part, start FROM appends WHERE slice = ?", row[0]))
-            fresh.executemany("INSERT INTO appends VALUES (?, ?, ?)", found)
     count = len(pending)
     pending.clear()
     return count
