@@ -49,6 +49,11 @@ class Announcer:
         """Tell that the pipeline ends: always the last record of its producer."""
         self._own.emit("pipeline_stopped", reason=reason)
 
+    def replayed(self, records: int, quarantined: int) -> None:
+        """Tell that the fallback store is empty again."""
+        if records or quarantined:
+            self._own.emit("fallback_replayed", records=records, quarantined=quarantined)
+
     def ended(self, lane: WatchedLane) -> bool:
         """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""
         if not self.drops(lane) or not self._holes(lane):

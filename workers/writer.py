@@ -31,6 +31,7 @@ from workers.announcer import Announcer
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
+from workers.replayer import Replayer
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -115,6 +116,7 @@ class Writer:
         )
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places)
+        self.replayer = Replayer(self)
         self.announcer.started(cause, restarts)
         why = cause or "first start"
         self.journal.note(f"started ({why}), recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
@@ -160,6 +162,7 @@ class Writer:
         if self._is_abandoned:
             return False
         has_moved = self.delivery.deliver()
+        has_moved |= self.replayer.step(is_busy=has_moved)
         if self._is_sync_due(is_urgent=bool(ended)):
             self._sync()
             self._finish_lanes()

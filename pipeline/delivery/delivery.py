@@ -73,6 +73,12 @@ class Delivery:
         """Whether batches go to the fallback without a try."""
         return self.breaker.state == OPEN
 
+    @property
+    def may_replay(self) -> bool:
+        """Whether files take records, and the fallback has some for them."""
+        is_well = not self.is_away and not self.backoff.is_failing
+        return is_well and self.pump.retreat.has_rows and self.pump.retreat.may_touch_files
+
     def deliver(self) -> bool:
         """Bring one batch to where it can go now; whether there was one and it got there."""
         now = clock.monotonic()

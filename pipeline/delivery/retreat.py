@@ -48,6 +48,8 @@ class Retreat:
         """Whether this process holds the append lock; one that does not only stores marks and rows."""
         self.cuts: list[CutMark] = []
         """Files that could not be cut yet; nobody appends to them."""
+        self.has_rows = False
+        """Whether the fallback holds records that have to be replayed."""
         self.is_store_in_doubt = False
         """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
 
@@ -60,6 +62,7 @@ class Retreat:
             if lane is not None:
                 lane.tailer.durable = max(lane.tailer.durable, place)
                 lane.tailer.written = max(lane.tailer.written, place)
+        self.has_rows = self.fallback.summary().rows > 0
         self.cuts = self.fallback.cut_marks()
         self.pump.days.marked = {mark.file for mark in self.cuts}
 
@@ -86,6 +89,7 @@ class Retreat:
         failpoint.reach("writer.fallback.before")
         self._store(rows, ends([*slices, *skipped]))
         failpoint.reach("writer.fallback.stored")
+        self.has_rows = True
         self.pump.records += sum(row.count for row in rows)
         self.pump.advance([*slices, *skipped])
         self.pump.batches += 1

@@ -147,6 +147,8 @@ class Rig:
         self.aim = ("", 0)
         for lane in dead.lanes.all() if hasattr(dead, "lanes") else ():
             lane.tailer.close()
+        if hasattr(dead, "fallback"):
+            dead.fallback.close()
         self._close_what_nobody_holds()
 
     def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
