@@ -7,7 +7,6 @@ It holds the append lock all its life and does nothing to a file without it.
 
 from __future__ import annotations
 
-import gc
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +18,9 @@ from pipeline.delivery.delivery import Delivery
 from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
-from pipeline.host import clock, failpoint, files, processes
+from pipeline.host import clock, failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
+from pipeline.limits import BEAT_INTERVAL_SEC, POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
@@ -29,6 +28,7 @@ from pipeline.storage.days import Days
 from workers import statement
 from workers.announcer import Announcer
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
+from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 from workers.replayer import Replayer
@@ -41,7 +41,6 @@ IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
 _STATUS_SEC: Final = 0.5
 _ADOPT_SEC: Final = 60.0
-_MEMORY_SEC: Final = 2.0
 _RETRY_SEC: Final = 1.0
 _LOCK_POLL_SEC: Final = 0.05
 _LOCK_PATIENCE_SEC: Final = 1.0
@@ -71,9 +70,8 @@ class Writer:
         self._adopted_at = clock.monotonic()
         self._alone_since = 0.0
         self._stop_by = 0.0
-        self._is_too_big = False
         self._is_abandoned = False
-        self._memory_at = 0.0
+        self._memory = Memory(settings)
 
     @property
     def append_error(self) -> str:
@@ -255,7 +253,7 @@ class Writer:
             lane.tailer.open_all()
         self._mend_runtime()
         self._mend_append_lock()
-        self._mind_memory()
+        self._memory.mind(self.pump)
         self.delivery.look()
         if self._footing.is_held and clock.monotonic() - self._adopted_at > _ADOPT_SEC:
             self._adopt()
@@ -303,21 +301,8 @@ class Writer:
         self.pump.retreat.may_touch_files = False
         self.delivery.leave(self._footing.error)
 
-    def _mind_memory(self) -> None:
-        if clock.monotonic() - self._memory_at < _MEMORY_SEC:
-            return
-        self._memory_at = clock.monotonic()
-        limit = self.settings.worker_memory_max_mb * MIB
-        used = processes.resident_bytes()
-        if used > limit * PRESSURE_AT:
-            gc.collect()
-            self.pump.batch_bytes_max = max(64 * 1024, self.pump.batch_bytes_max // 2)
-        else:
-            self.pump.batch_bytes_max = self.settings.batch_max_bytes
-        self._is_too_big = processes.resident_bytes() > limit
-
     def _exit_code(self) -> int | None:
-        if self._is_too_big:
+        if self._memory.is_too_big:
             self.journal.note("above worker_memory_max_mb: asks for a successor")
             self._own.note_ending()
             return EXIT_REPLACE
@@ -377,15 +362,20 @@ class Writer:
         return any(appender.lane.producer == producer for appender in self._own.appenders())
 
     def _recover_files(self) -> str:
+        """Recover, and for a moment try again; files that still refuse are left alone then."""
+        give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
         while True:
             try:
                 return recovery.recover(self.pump, self.beat)
             except (OSError, LaneError, FallbackError) as error:
                 self._footing.error = str(error)
                 self.journal.note(f"cannot recover: {error}")
-                self.beat()
-                self._say()
-                clock.sleep(_LOCK_POLL_SEC)
+            if clock.monotonic() >= give_up_at:
+                self._stand_back()
+                return recovery.without_files(self.pump, is_first=False)
+            self.beat()
+            self._say()
+            clock.sleep(_LOCK_POLL_SEC)
 
     def _note_file_change(self, file: str, change: str, size: int) -> None:
         self.journal.note(f"{file}: {change}, {size} bytes")

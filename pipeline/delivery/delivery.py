@@ -76,7 +76,7 @@ class Delivery:
     @property
     def may_replay(self) -> bool:
         """Whether files take records, and the fallback has some for them."""
-        is_well = not self.is_away and not self.backoff.is_failing
+        is_well = not self.error and not self.is_away
         return is_well and self.pump.retreat.has_rows and self.pump.retreat.may_touch_files
 
     def deliver(self) -> bool:

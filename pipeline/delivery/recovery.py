@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.errors import FallbackError
 from pipeline.host import failpoint
 from pipeline.storage import stored
 
@@ -58,7 +59,11 @@ def without_files(pump: Pump, *, is_first: bool) -> str:
     What is not durable is taken back, files unseen. Where the page does not say what is durable, nothing
     moves until the files can be asked; the first writer of all has nothing to ask them for.
     """
-    pump.retreat.load()
+    try:
+        pump.retreat.load()
+    except FallbackError:
+        pump.needs_files = True
+        return "nothing"
     is_fresh = is_first and not any(lane.tailer.written for lane in pump.lanes.all())
     if is_fresh and not _has_copies(pump):
         pump.page.trust()
@@ -77,6 +82,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
     pump.needs_files = True
+    pump.retreat.load()
     failpoint.reach("writer.recover.files")
     named = pump.page.named_files | {intent.file for intent in pump.page.intents.values()}
     pump.page.distrust()

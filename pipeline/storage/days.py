@@ -100,6 +100,7 @@ class Days:
         cut is kept in quarantine.
         """
         self._volume.check()
+        os.scandir(self.directory).close()  # a directory that cannot be read is not one without the file
         path = self._path_of(name, device, inode)
         if path is None:
             return

@@ -257,6 +257,7 @@ class Rig:
         writer = self.writer
         return bool(
             writer.append_error
+            or writer.pump.retreat.has_rows
             or writer.pump.unsynced_bytes
             or any(
                 lane.tailer.has_pending() or lane.tailer.durable < lane.tailer.written
@@ -310,7 +311,7 @@ class Rig:
         """
         Close, as the kernel does for a killed process, the descriptors of our files that no producer has.
 
-        Not those of segments: a mapping has a descriptor of its own, which it closes itself.
+        Not those of segments: a mapping has a descriptor of its own, which it closes itself. Nor SQLite's.
         """
         held = {
             lock.fd
@@ -321,7 +322,8 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            if path.startswith(str(self.home)) and not path.endswith((".seg", ".new")):
+            is_kept = path.endswith((".seg", ".new")) or "fallback.db" in path
+            if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 
     def _monotonic(self) -> float:
