@@ -322,7 +322,7 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            is_kept = path.endswith((".seg", ".new")) or "fallback.db" in path
+            is_kept = path.endswith((".seg", ".new")) or path.startswith(str(self.home / "fallback"))
             if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 
