@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline import launch
 from pipeline.delivery.replay import QUARANTINE, Replay
-from pipeline.errors import FallbackError, PipelineError
+from pipeline.errors import FallbackBusy, FallbackError, PipelineError
 from pipeline.host import clock, files
 from pipeline.host.locks import RecordLock
 from pipeline.limits import BATCH_BYTES_MAX, MIB
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pipeline.storage.fallback_reader import Extent, Scope
 
 _POLL_SEC: Final = 0.1
+_RING_SEC: Final = 5.0
+"""Each ring has an open breaker probed, which doubles the time to the next probe."""
 _STANDSTILL_SEC: Final = 30.0
 """A writer that replays nothing for so long is not waited for."""
 
@@ -66,6 +68,7 @@ class StoreRun:
         self._progress = progress
         self._before = fallback_reader.extent(store, scope)
         self._moved_at = clock.monotonic()
+        self._ring_at = 0.0
         self._left = self._before.records
 
     def run(self) -> Outcome:
@@ -74,7 +77,7 @@ class StoreRun:
         try:
             while not self._is_done() and not trouble:
                 if self._is_writers():
-                    bell.ring(self._places, bell.REPLAY)
+                    self._ask_writer()
                     trouble = self._wait()
                 elif not self._replay_here():
                     trouble = self._wait()
@@ -96,6 +99,11 @@ class StoreRun:
             return False
         in_use = fallback_places.store_in_use(self._places)
         return in_use is None or in_use == self._store
+
+    def _ask_writer(self) -> None:
+        if clock.monotonic() >= self._ring_at:
+            bell.ring(self._places, bell.REPLAY)
+            self._ring_at = clock.monotonic() + _RING_SEC
 
     def _wait(self) -> str:
         """Give others a moment; says what is wrong once nothing has moved for long."""
@@ -139,6 +147,8 @@ class StoreRun:
         try:
             while not self._is_writers() and run.step(BATCH_BYTES_MAX) and not self._is_done():
                 pass
+        except FallbackBusy:
+            return False
         finally:
             run.close()
             fallback.close()

@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery import replay_part
-from pipeline.errors import FallbackError
+from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
 from pipeline.storage import fallback_rows, stored
@@ -116,7 +116,7 @@ class Replay:
         self._fallback.open()
         self._lock = RecordLock(self._fallback.path.with_name(f"{self._fallback.path.name}.replay"))
         if not self._lock.try_acquire():
-            raise FallbackError(
+            raise FallbackBusy(
                 "another process replays the fallback store",
                 where=str(self._fallback.path),
                 remedy="Wait until it is done",
