@@ -21,7 +21,7 @@ from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
 from pipeline.host import clock, failpoint, files, processes
 from pipeline.host.locks import RecordLock
-from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
+from pipeline.limits import MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
@@ -368,9 +368,8 @@ class Writer:
         return not any(lane.tailer.has_pending() for lane in self.lanes.all())
 
     def _wait(self) -> None:
-        is_quiet = self.pump.unsynced_bytes == 0
-        timeout = POLL_IDLE_SEC if is_quiet else min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
-        rung = self._pulse.wait(min(timeout, BEAT_INTERVAL_SEC))
+        busy_sec = min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
+        rung = self._pulse.wait(busy_sec if self.pump.unsynced_bytes else POLL_IDLE_SEC)
         self.wants_sync |= bell.SYNC in rung
         self.replayer.hear(rung)
 
