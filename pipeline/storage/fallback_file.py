@@ -199,7 +199,7 @@ def move_aside(path: Path, directory: Path) -> Path:
     aside = directory / f"{path.name}.{clock.wall_ns()}"
     for end in BESIDE:
         source = path.with_name(path.name + end)
-        if source.exists():
+        if os.path.lexists(source):
             source.rename(aside.with_name(aside.name + end))
     return aside
 
@@ -217,9 +217,7 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, files.CREATE, 0o600))
     except FileExistsError:
         if not path.is_file() or path.is_symlink():
-            raise FallbackError(
-                "the fallback store is no file of its own", where=str(path), remedy="Move away what is there"
-            ) from None
+            raise sqlite3.NotSupportedError("it is no file of its own") from None
 
 
 def is_safe_above(path: Path) -> bool:
