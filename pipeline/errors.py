@@ -72,6 +72,10 @@ class FallbackFull(FallbackError):
     """`fallback_max_mb` is reached; what was refused stays in the queue."""
 
 
+class FallbackBusy(FallbackError):
+    """Another process replays the fallback store just now."""
+
+
 class NotDurable(PipelineError):
     """
     A record was accepted, but is not known to be on the disk yet.

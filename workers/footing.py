@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -137,7 +138,11 @@ def fallback_for(
 
 def _chosen(places: Places, settings: Settings, instance: str, note: Callable[[str], None]) -> Path:
     try:
-        return fallback_places.choose(places, settings.fallback_dir).database(instance)
+        place = fallback_places.choose(places, settings.fallback_dir)
+        if settings.fallback_dir != fallback_places.AUTO:
+            with contextlib.suppress(OSError):  # the runtime directory has it too
+                fallback_places.leave_note(places, place)
+        return place.database(instance)
     except FallbackError as error:
         note(str(error))
         return places.state_dir / "fallback.db"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.delivery.replay import Replay
 from pipeline.errors import FallbackError
 from pipeline.host import clock
+from pipeline.queue import bell
 
 if TYPE_CHECKING:
     from workers.writer import Writer
@@ -52,10 +53,16 @@ class Replayer:
         count = self._run.step(_PIECE_BYTES)
         self.replayed += count
         if count == 0:
-            self._finish(self._run)
+            self._finish()
         return count
 
-    def _finish(self, run: Replay) -> None:
+    def hear(self, rung: bytes) -> None:
+        """Look at once whether it can go on, when a command asks for that."""
+        if bell.REPLAY in rung:
+            self._writer.delivery.hurry()
+            self._due_at = 0.0
+
+    def _finish(self) -> None:
         self._run = None
         self._writer.pump.retreat.has_rows = False
-        self._writer.announcer.replayed(run.records, run.quarantined)
+        self._writer.announcer.replayed(self._writer.fallback)

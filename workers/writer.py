@@ -20,7 +20,7 @@ from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
 from pipeline.host import clock, failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import BEAT_INTERVAL_SEC, POLL_BUSY_SEC, POLL_IDLE_SEC
+from pipeline.limits import POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
@@ -116,8 +116,8 @@ class Writer:
         self.announcer = Announcer(self._own, self.places)
         self.replayer = Replayer(self)
         self.announcer.started(cause, restarts)
-        why = cause or "first start"
-        self.journal.note(f"started ({why}), recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
+        began = f"started ({cause or 'first start'}), recovered by {self.recovered_by}"
+        self.journal.note(f"{began}, adopted {len(adopted)} lanes")
         self.state = "writing"
 
     def _take_over(self) -> list[str]:
@@ -307,8 +307,7 @@ class Writer:
             self._own.note_ending()
             return EXIT_REPLACE
         if self._is_abandoned:
-            # A test's directory is gone and so is everybody: nothing is to be made again, for our own records
-            # neither.
+            # A test's directory is gone and so is everybody: nothing is to be made again.
             for lane in self.lanes.all():
                 self.lanes.remove(lane)
             return EXIT_DONE
@@ -354,9 +353,10 @@ class Writer:
         return not any(lane.tailer.has_pending() for lane in self.lanes.all())
 
     def _wait(self) -> None:
-        is_quiet = self.pump.unsynced_bytes == 0
-        timeout = POLL_IDLE_SEC if is_quiet else min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
-        self.wants_sync |= bell.SYNC in self._pulse.wait(min(timeout, BEAT_INTERVAL_SEC))
+        busy_sec = min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
+        rung = self._pulse.wait(busy_sec if self.pump.unsynced_bytes else POLL_IDLE_SEC)
+        self.wants_sync |= bell.SYNC in rung
+        self.replayer.hear(rung)
 
     def _is_own(self, producer: str) -> bool:
         return any(appender.lane.producer == producer for appender in self._own.appenders())

@@ -109,6 +109,10 @@ class Delivery:
         self.error = reason
         self.breaker.open(clock.monotonic())
 
+    def hurry(self) -> None:
+        """Probe an open breaker at once: somebody says that the log directory is well."""
+        self.breaker.hurry()
+
     def look(self) -> None:
         """See, while nothing is written, that something could be: health turns before a record fails."""
         now = clock.monotonic()

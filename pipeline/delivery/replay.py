@@ -13,6 +13,7 @@ Invariants                                                                  cras
         with the end of the claim), and the rows go to another part.
     P5  Within a part each producer's numbers ascend; what would go back begins another part.
     P6  A row whose bytes are not those of its checksum is never written to a file; it goes to the quarantine.
+    P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery import replay_part
+from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
+from pipeline.host.locks import RecordLock
 from pipeline.storage import fallback_rows, stored
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
@@ -69,6 +72,7 @@ class Replay:
         self._beat = beat
         self._after: int | None = None
         self._part: ReplayPart | None = None
+        self._lock: RecordLock | None = None
 
     def step(self, bytes_max: int) -> int:
         """
@@ -89,17 +93,34 @@ class Replay:
             raise
 
     def close(self) -> None:
-        """Close the part; the next step begins another one."""
+        """Close the part, and let others replay this store; the next step begins anew."""
         self._after = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         if self._part is not None:
             self._part.close()
             self._part = None
 
     def _begin(self) -> None:
+        self._take_store()
         for claim in self._fallback.read(fallback_rows.claims):
             failpoint.reach("replay.settle")
             self._settle(claim)
         self._after = self._fallback.read(lambda conn: fallback_rows.number_before(conn, self._since))
+
+    def _take_store(self) -> None:
+        """Keep others from replaying this store, whatever files they may append to (P7)."""
+        if self._lock is not None:
+            return
+        self._fallback.open()
+        self._lock = RecordLock(self._fallback.path.with_name(f"{self._fallback.path.name}.replay"))
+        if not self._lock.try_acquire():
+            raise FallbackBusy(
+                "another process replays the fallback store",
+                where=str(self._fallback.path),
+                remedy="Wait until it is done",
+            )
 
     def _next_rows(self, bytes_max: int) -> list[StoredRow]:
         after, left = self._after or 0, self._limit - self.records

@@ -272,7 +272,8 @@ class Fallback:
             aside = self._move_aside()
             self._note(f"fallback store {self.path} cannot be used ({error}); it is kept as {aside}")
         file = FallbackFile(self.path, self._about)
-        self._salvage(fallback_file.connect(aside, "rw").conn, file)
+        if aside.is_file():
+            self._salvage(fallback_file.connect(aside, "rw").conn, file)
         self._learn(file)
         return file
 
@@ -291,9 +292,9 @@ class Fallback:
         old = self._require_open()
         aside = self._move_aside()
         self._note(f"fallback store {self.path} {what}; what is left of it is kept as {aside}")
-        self._file = None
-        self._file = fresh = FallbackFile(self.path, self._about)
+        fresh = FallbackFile(self.path, self._about)
         fresh.transaction(self._put_known)
+        self._file = fresh
         # Open descriptors still reach what has lost its name: rows that nobody else can read any more.
         self._salvage(old.db.conn, fresh)
         return fresh

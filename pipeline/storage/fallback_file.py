@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -31,9 +32,9 @@ BESIDE: Final = ("", "-wal", "-shm")
 _TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE slices (
-    id INTEGER PRIMARY KEY, producer TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    count INTEGER NOT NULL, length INTEGER NOT NULL, period TEXT NOT NULL, sha256 TEXT NOT NULL,
-    reason TEXT NOT NULL, stored_at TEXT NOT NULL, data BLOB NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, producer TEXT NOT NULL, first INTEGER NOT NULL,
+    last INTEGER NOT NULL, count INTEGER NOT NULL, length INTEGER NOT NULL, period TEXT NOT NULL,
+    sha256 TEXT NOT NULL, reason TEXT NOT NULL, stored_at TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TABLE positions (producer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE cut_marks (
     file TEXT, device TEXT, inode TEXT, size INTEGER NOT NULL, PRIMARY KEY (file, device, inode))
@@ -198,7 +199,7 @@ def move_aside(path: Path, directory: Path) -> Path:
     aside = directory / f"{path.name}.{clock.wall_ns()}"
     for end in BESIDE:
         source = path.with_name(path.name + end)
-        if source.exists():
+        if os.path.lexists(source):
             source.rename(aside.with_name(aside.name + end))
     return aside
 
@@ -206,13 +207,24 @@ def move_aside(path: Path, directory: Path) -> Path:
 def create_private(path: Path) -> None:
     """Make the file, for this user alone, where there is none; SQLite gives its log the same mode."""
     files.make_private(path.parent)
+    if not files.is_private_directory(path.parent) or not is_safe_above(path.parent.parent):
+        raise FallbackError(
+            "the directory of the fallback store is not private to this user",
+            where=str(path.parent),
+            remedy="Remove it, or set fallback_dir to another place",
+        )
     try:
         os.close(os.open(path, files.CREATE, 0o600))
     except FileExistsError:
         if not path.is_file() or path.is_symlink():
-            raise FallbackError(
-                "the fallback store is no file of its own", where=str(path), remedy="Move away what is there"
-            ) from None
+            raise sqlite3.NotSupportedError("it is no file of its own") from None
+
+
+def is_safe_above(path: Path) -> bool:
+    """Whether nobody else can rename what is ours in this directory."""
+    found = path.stat()
+    is_sticky = bool(found.st_mode & stat.S_ISVTX)
+    return found.st_uid in (0, os.geteuid()) and (is_sticky or not found.st_mode & 0o022)
 
 
 def _create(connection: sqlite3.Connection, about: Mapping[str, str]) -> None:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.errors import FallbackError
 from pipeline.host import files
+from pipeline.storage import fallback_file
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
@@ -44,18 +44,18 @@ class FallbackPlace(NamedTuple):
 
 def choose(places: Places, fallback_dir: str) -> FallbackPlace:
     """
-    Return where a pipeline keeps its store, and make the directory.
+    Return where a pipeline keeps its store. Makes nothing.
 
-    FallbackError when there is no place that is private to this user.
+    FallbackError when there is no place that is, or can become, private to this user.
     """
     tried = _candidates(places.log_dir, fallback_dir)
-    for directory in sorted(tried, key=lambda path: _is_same_mount(path, places.log_dir)):
-        if _is_made(directory, is_given=fallback_dir != AUTO):
-            return FallbackPlace(directory, _is_same_mount(directory, places.log_dir))
+    for directory in sorted(tried, key=lambda path: is_same_mount(path, places.log_dir)):
+        if _can_be_ours(directory):
+            return FallbackPlace(directory, is_same_mount(directory, places.log_dir))
     raise FallbackError(
         "there is no place for the fallback store",
         where=", ".join(map(str, tried)),
-        cause="each is missing, not writable, or not private to this user",
+        cause="each is not writable, or not private to this user",
         remedy="Set fallback_dir to a directory on another volume than the logs",
     )
 
@@ -75,6 +75,9 @@ def stores(places: Places, fallback_dir: str = AUTO) -> list[Path]:
     directories = [*_candidates(places.log_dir, fallback_dir), *_candidates(places.log_dir, AUTO)]
     if isinstance(noted, str):
         directories.append(Path(noted))
+    in_use = store_in_use(places)
+    if in_use is not None:
+        directories.append(in_use.parent)
     found = dict.fromkeys(
         Path(os.path.realpath(directory)) / name
         for directory in directories
@@ -82,6 +85,12 @@ def stores(places: Places, fallback_dir: str = AUTO) -> list[Path]:
         if _DATABASE.match(name) and files.is_private_directory(directory)
     )
     return list(found)
+
+
+def store_in_use(places: Places) -> Path | None:
+    """Return the store of the pipeline that runs, or ran, here; None when it did not say."""
+    path = (files.read_json(places.runtime(_NOTE)) or {}).get("path")
+    return Path(os.path.realpath(path)) if isinstance(path, str) and path else None
 
 
 def instance_of(store: Path) -> str:
@@ -112,9 +121,9 @@ def _candidates(log_dir: Path, fallback_dir: str) -> list[Path]:
     ]
 
 
-def _is_same_mount(directory: Path, log_dir: Path) -> bool:
+def is_same_mount(path: Path, log_dir: Path) -> bool:
     """Whether both are on one file system, by what exists of their paths."""
-    return _device(directory) == _device(log_dir)
+    return _device(path) == _device(log_dir)
 
 
 def _device(path: Path) -> int:
@@ -126,21 +135,9 @@ def _device(path: Path) -> int:
     return -1
 
 
-def _is_made(directory: Path, *, is_given: bool) -> bool:
-    """Make the directory and its parent, ours alone; False where that cannot be."""
-    try:
-        if not is_given:
-            files.make_private(directory.parent.parent)
-            directory.parent.mkdir(mode=0o700, exist_ok=True)
-        else:
-            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-    except OSError:
-        return False
-    # /var/tmp is everybody's: what somebody else prepared there under our name is not used.
-    return files.is_private_directory(directory) and (is_given or _is_own(directory.parent))
-
-
-def _is_own(path: Path) -> bool:
-    found = path.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+def _can_be_ours(directory: Path) -> bool:
+    """Whether the directory is private to us, or we can make it so."""
+    if os.path.lexists(directory):
+        return files.is_private_directory(directory)
+    above = next(path for path in directory.parents if os.path.lexists(path))
+    return fallback_file.is_safe_above(above) and os.access(above, os.W_OK | os.X_OK)

@@ -129,6 +129,9 @@ def quarantine(connection: sqlite3.Connection, row: StoredRow, file: str) -> Non
     """Remove a row that is kept in a file of the quarantine, and have that told."""
     connection.execute("DELETE FROM slices WHERE id = ?", (row.id,))
     _count(connection, Replayed(quarantined=1))
+    connection.execute(
+        "INSERT INTO meta VALUES ('quarantined', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+    )
     fields = {
         "subject": row.producer,
         "first_action_number": row.first,

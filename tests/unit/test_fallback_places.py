@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import FallbackError
-from pipeline.paths import places_for
+from pipeline.host import files
+from pipeline.paths import create_runtime, places_for
 from pipeline.storage import fallback_places
 
 
@@ -34,7 +35,7 @@ def test_another_mount_goes_before_an_earlier_place(places, tmp_path, monkeypatc
     place = fallback_places.choose(places, "auto")
     assert place.directory == tmp_path / "home/.local/state/pipeline" / fallback_places.key_of(places.log_dir)
     assert not place.is_same_mount
-    assert place.directory.stat().st_mode & 0o777 == 0o700
+    assert not place.directory.exists()
 
 
 def test_without_another_mount_it_says_that_it_protects_little(places, tmp_path, monkeypatch) -> None:
@@ -81,10 +82,15 @@ def test_stores_are_found_without_settings(places, tmp_path, monkeypatch) -> Non
     default = fallback_places.choose(places, "auto")
     wanted = {given.database(""), default.database(""), default.database("i12345678")}
     for path in wanted:
+        files.make_private(path.parent)
         path.touch()
     (default.directory / "other.db").touch()
     assert set(fallback_places.stores(places)) == wanted
     assert {fallback_places.instance_of(path) for path in wanted} == {"", "i12345678"}
     (places.state_dir / "fallback.json").unlink()
     assert set(fallback_places.stores(places)) == wanted - {given.database("")}
+    create_runtime(places)
+    files.write_json(places.runtime("fallback.json"), {"path": str(given.database(""))})
+    assert set(fallback_places.stores(places)) == wanted
+    places.runtime("fallback.json").unlink()
     assert set(fallback_places.stores(places, str(tmp_path / "given"))) == wanted

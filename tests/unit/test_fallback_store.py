@@ -230,6 +230,17 @@ def test_a_database_of_rubbish_is_moved_aside_at_open(tmp_path, notes) -> None:
     fresh.close()
 
 
+def test_a_directory_in_its_place_is_moved_aside(tmp_path, notes) -> None:
+    """What is no file at all does not keep a pipeline from having a store."""
+    (tmp_path / "fallback.db").mkdir()
+    (tmp_path / "fallback.db" / "in-the-way").touch()
+    fresh = make(tmp_path, notes)
+    fresh.store([row(A, 1, 1)], {})
+    assert stored(fresh.path) == [(A, 1, 1)]
+    assert [path.name for path in (tmp_path / "aside").glob("*/*")] == ["in-the-way"]
+    fresh.close()
+
+
 def damage(path: Path, keep_pages: int) -> None:
     """Overwrite the database behind its first pages."""
     size = path.stat().st_size
