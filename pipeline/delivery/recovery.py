@@ -68,8 +68,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     for name in sorted(name for name in names if (pump.days.directory / name).is_file()):
         mend_tail(pump, name, found)
     for lane in lanes:
-        lane.tailer.stored = found[lane.producer] or None
-        lane.tailer.has_copy = False
+        lane.tailer.note_stored(found[lane.producer])
     pump.sync_files_of(_periods(pump))
     pump.durable_records = pump.records
     pump.needs_files = False

@@ -114,6 +114,8 @@ class Tailer:
     durable: int = 0
     stored: set[int] | None = None
     """Numbers that recovery found in the files already; None when positions say it all."""
+    stored_last: int = 0
+    """The highest of them: a power loss may leave a lane that ends before what the files hold of it."""
     has_copy: bool = False
     """Whether a segment is a copy that its producer handed in late: its position is not known."""
     is_ended: bool = False
@@ -232,10 +234,16 @@ class Tailer:
         """Return the number of the last record of a lane that has ended."""
         last = max(self.segments, default=0)
         if not last:
-            return 0
+            return self.stored_last
         segment = self.segments[last]
         segment.refresh()
-        return segment.header.first_number - 1 + _records_in(segment)
+        return max(self.stored_last, segment.header.first_number - 1 + _records_in(segment))
+
+    def note_stored(self, numbers: set[int]) -> None:
+        """Take note of the numbers that the files hold: what is read of the lane is compared with them."""
+        self.stored = numbers or None
+        self.stored_last = max(numbers, default=0)
+        self.has_copy = False
 
     def close(self) -> None:
         """Close the descriptors."""
