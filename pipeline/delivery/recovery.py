@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.delivery import holes
 from pipeline.host import failpoint
-from pipeline.storage import stored
+from pipeline.storage import naming, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,12 +64,18 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         lane.tailer.open_all()
         lane.tailer.start_at_first()
         beat()
+    holes.mend(pump.days, beat)
     found = _stored(pump, beat)
-    names = named | {name for period in _periods(pump) for name in pump.days.names_of(period)}
+    names = (
+        named
+        | holes.torn(pump.days)
+        | {name for period in _periods(pump) for name in pump.days.names_of(period)}
+    )
     for name in sorted(name for name in names if (pump.days.directory / name).is_file()):
         mend_tail(pump, name, found)
+    released = pump.checkpoint.load().get("lanes", {})
     for lane in lanes:
-        lane.tailer.note_stored(found[lane.producer])
+        lane.tailer.note_stored(found[lane.producer], released.get(lane.producer, 0))
     pump.sync_files_of(_periods(pump))
     pump.durable_records = pump.records
     pump.needs_files = False
@@ -78,7 +85,8 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
 def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
     """Return the numbers that the files hold, of each lane's producer."""
     found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}
-    for period in _periods(pump):
+    periods = _periods(pump) | {naming.period_of(name) for name in pump.days.unsealed()}
+    for period in sorted(periods):
         for path in pump.days.all_of(period):
             for producer, numbers in stored.stored_numbers(path, found, beat).items():
                 found[producer] |= numbers

@@ -35,6 +35,11 @@ def parse(name: str) -> DayName | None:
     return DayName(period, instance or "", int(part or 0))
 
 
+def period_of(name: str) -> str:
+    """Return the period that the name of a day file begins with."""
+    return name.partition(".")[0]
+
+
 def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:
     """Return the parts that an instance has of each period, in order."""
     found: dict[str, list[DayName]] = {}

@@ -6,7 +6,8 @@ drops or tears whatever no fsync has covered (pipeline.testing). A cut also ends
 in memory. Between two cuts, writers are killed and days go by. After each cut a writer starts and drains:
 
     durable     what a producer was told to be on the disk is in the files
-    prefix      of the rest of each producer, what is there is what it emitted first
+    told        of the rest of each producer, what is there is what it emitted first; where something later is
+                there too, the stream tells what is missing before it
     once        nothing is there twice
     whole       no line is torn, foreign or never emitted, and `pipeline verify` has no finding
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -47,9 +49,9 @@ class PowerCuts(RuleBasedStateMachine):
         super().__init__()
         self.rig: Rig | None = None
         self.emitted: dict[str, list[int]] = {}
-        """Tags by producer, in order, as far as a power cut may still take some or they are known to stay."""
-        self.kept: dict[str, int] = {}
-        """How many of them may not be lost any more."""
+        """Tags by producer, in order."""
+        self.durable: set[int] = set()
+        """Tags that no power cut may take any more."""
         self.next_tag = 0
 
     @initialize(lanes=st.sampled_from(["memory", "disk", "disk"]))
@@ -151,20 +153,25 @@ class PowerCuts(RuleBasedStateMachine):
                 producer = one.lane.producer
                 durable = one.lane.positions()[1]
                 ends = [self.rig.ends_at[producer, n + 1] for n in range(len(self.emitted.get(producer, ())))]
-                count = sum(end <= durable for end in ends)
-                self.kept[producer] = max(count, self.kept.get(producer, 0))
+                tags = zip(self.emitted.get(producer, ()), ends, strict=True)
+                self.durable |= {tag for tag, end in tags if end <= durable}
 
     def _check(self) -> None:
         tags = self.rig.tags()
         repeated = [tag for tag, count in tags.items() if count > 1]
         assert not repeated, f"twice: {repeated}"
+        told: dict[str, set[int]] = defaultdict(set)
+        for record in self.rig.records():
+            if record["action_type"] == "records_dropped":
+                first, last = record["first_action_number"], record["last_action_number"]
+                told[record["subject"]] |= set(range(first, last + 1))
         for producer, emitted in self.emitted.items():
-            found = [tag for tag in emitted if tag in tags]
-            assert found == emitted[: len(found)], f"{producer}: {found} is no beginning of {emitted}"
-            kept = self.kept.get(producer, 0)
-            assert len(found) >= kept, f"{producer}: lost {emitted[len(found) : kept]}, which was durable"
-            self.emitted[producer] = found
-            self.kept[producer] = len(found)
+            last = max((place for place, tag in enumerate(emitted, 1) if tag in tags), default=0)
+            missing = {number for number, tag in enumerate(emitted[:last], 1) if tag not in tags}
+            assert missing <= told[producer], f"{producer}: not told of {missing - told[producer]}"
+        lost = self.durable - set(tags)
+        assert not lost, f"lost, and were durable: {sorted(lost)}"
+        self.durable |= set(tags)
         invented = set(tags) - {tag for emitted in self.emitted.values() for tag in emitted}
         assert not invented, f"never emitted: {sorted(invented)}"
         report = verify(self.rig.places.log_dir)
