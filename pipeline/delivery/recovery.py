@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.delivery import holes
 from pipeline.errors import FallbackError
 from pipeline.host import failpoint
-from pipeline.storage import stored
+from pipeline.storage import naming, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,16 +94,20 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         lane.tailer.open_all()
         lane.tailer.start_at_first()
         beat()
+    holes.mend(pump.days, beat)
     found = _stored(pump, beat)
     for producer, numbers in pump.retreat.held(found).items():
         found[producer] |= numbers
-    names = named | {name for period in _periods(pump) for name in pump.days.names_of(period)}
+    names = (
+        named
+        | holes.torn(pump.days)
+        | {name for period in _periods(pump) for name in pump.days.names_of(period)}
+    )
     for name in sorted(name for name in names - pump.days.marked if (pump.days.directory / name).is_file()):
         mend_tail(pump, name, found)
+    released = pump.checkpoint.load().get("lanes", {})
     for lane in lanes:
-        lane.tailer.stored = found[lane.producer] or None
-        lane.tailer.stored_end = lane.tailer.end_position()
-        lane.tailer.has_copy = False
+        lane.tailer.note_stored(found[lane.producer], released.get(lane.producer, 0))
     pump.sync_files_of(_periods(pump))
     pump.durable_records = pump.records
     pump.needs_files = False
@@ -113,7 +118,8 @@ def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
     """Return the numbers that the files hold, of each lane's producer; up to their cut marks."""
     found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}
     ends = {(mark.device, mark.inode): mark.size for mark in pump.retreat.cuts}
-    for period in _periods(pump):
+    periods = _periods(pump) | {naming.period_of(name) for name in pump.days.unsealed()}
+    for period in sorted(periods):
         for path in pump.days.all_of(period):
             about = path.stat()
             end = ends.get((about.st_dev, about.st_ino))

@@ -28,6 +28,7 @@ from pipeline.queue.layout import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -88,7 +89,11 @@ class OpenSegment:
         return header._replace(head=max(self._last_line_end(), HEADER_BYTES))
 
     def _last_line_end(self) -> int:
-        """Return where the last whole line of a disk segment ends; only what is new is looked at."""
+        """
+        Return where the last whole line of a disk segment ends; only what is new is looked at.
+
+        It ends before a zero byte too: a power loss took what stood there, and what is behind was later.
+        """
         known = max(self.header.end, HEADER_BYTES)
         size = os.fstat(self.fd).st_size
         end = known
@@ -96,9 +101,12 @@ class OpenSegment:
             piece = files.pread_all(self.fd, min(1 << 20, size - known), known)
             if not piece:
                 break
-            newline = piece.rfind(b"\n")
+            hole = piece.find(b"\0")
+            newline = piece.rfind(b"\n", 0, hole if hole >= 0 else len(piece))
             if newline >= 0:
                 end = known + newline + 1
+            if hole >= 0:
+                break
             known += len(piece)
         return end
 
@@ -116,12 +124,16 @@ class Tailer:
     """Numbers that recovery found in the files already; None when positions say it all."""
     stored_end: int = 0
     """Position up to which it looked: what comes later was in no file then."""
+    stored_last: int = 0
+    """The highest of them: a power loss may leave a lane that ends before what the files hold of it."""
     has_copy: bool = False
     """Whether a segment is a copy that its producer handed in late: its position is not known."""
     is_ended: bool = False
     """No record will come any more: all of the chain is final."""
+    released_serial: int = 1 << OFFSET_BITS
+    """No segment before this one is missed: none at all, until recovery knows what was released."""
     holes: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges of numbers whose segment somebody removed before it was ever found."""
+    """Ranges of numbers whose segment somebody, or a power loss, removed before it was ever found."""
     unknown: str = ""
     """Why this lane cannot be read (a segment of another version); it is kept and reported."""
 
@@ -137,6 +149,8 @@ class Tailer:
         while bytes_max > 0 and (segment := self._next_segment(serial)) is not None:
             serial, offset = segment.serial, offset if segment.serial == serial else HEADER_BYTES
             segment.refresh()
+            if self.is_ended and offset == HEADER_BYTES:
+                self._note_hole(segment)
             end = self._cut(segment, offset, bytes_max)
             if end > offset:
                 found.append((segment.header.period, Slice(self.producer, serial, offset, end)))
@@ -248,10 +262,22 @@ class Tailer:
         """Return the number of the last record of a lane that has ended."""
         last = max(self.segments, default=0)
         if not last:
-            return 0
+            return self.stored_last
         segment = self.segments[last]
         segment.refresh()
-        return segment.header.first_number - 1 + _records_in(segment)
+        return max(self.stored_last, segment.header.first_number - 1 + _records_in(segment))
+
+    def note_stored(self, numbers: set[int], durable: int) -> None:
+        """
+        Take note of the numbers that the files hold: what is read of the lane is compared with them.
+
+        `durable` is the lane's position in the last checkpoint: nothing behind it was ever released.
+        """
+        self.released_serial = max(durable, self.durable) >> OFFSET_BITS
+        self.stored = numbers or None
+        self.stored_last = max(numbers, default=0)
+        self.stored_end = self.end_position()
+        self.has_copy = False
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -308,17 +334,19 @@ class Tailer:
         later = [number for number in self.segments if number > serial]
         if not self.is_ended or not later:
             return None
-        segment = self.segments[min(later)]
-        before = self.segments.get(serial - 1)
-        known = (
-            before.header.first_number - 1 + _records_in(before)
-            if before
-            else segment.header.first_number - 1
-        )
-        if segment.header.first_number > known + 1:
-            hole = (known + 1, segment.header.first_number - 1)
+        return self.segments[min(later)]
+
+    def _note_hole(self, segment: OpenSegment) -> None:
+        """Note which numbers before a segment neither its predecessor has nor, as far as is known, a file."""
+        known = segment.header.first_number - 1
+        before = max((serial for serial in self.segments if serial < segment.serial), default=0)
+        if before:
+            known = self.segments[before].header.first_number - 1 + _records_in(self.segments[before])
+        elif segment.serial > max(1, self.released_serial):
+            known = 0
+        missing = (number for number in range(known + 1, segment.header.first_number))
+        for hole in _ranges(number for number in missing if number not in (self.stored or ())):
             self.holes += [hole] if hole not in self.holes else []
-        return segment
 
     def _segment(self, serial: int) -> OpenSegment | None:
         if serial in self.segments:
@@ -343,6 +371,17 @@ class Tailer:
             self.has_copy = self.has_copy or header.place == COPY
             return segment
         return None
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run of rising numbers."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
 
 
 def _records_in(segment: OpenSegment) -> int:

@@ -155,6 +155,17 @@ class Days:
         """Return the files that exist for a period, parts in order."""
         return [str(day) for day in naming.day_files(self._places.log_dir, self.instance).get(period, [])]
 
+    def unsealed(self) -> dict[str, int]:
+        """Return how much of each file of ours that is not sealed was synced by the last checkpoint."""
+        parts = naming.day_files(self._places.log_dir, self.instance).values()
+        names = [str(day) for days in parts for day in days]
+        return {name: self._synced_size(name) for name in names if name not in self.sealed}
+
+    def _synced_size(self, name: str) -> int:
+        known = self.known.get(name)
+        found = (self.directory / name).stat()
+        return min(known["size"], found.st_size) if known and known["inode"] == found.st_ino else 0
+
     def all_of(self, period: str) -> list[Path]:
         """Return every plain file that may hold records of a period, renamed ones included."""
         names = sorted(name for name in files.names_in(self.directory) if name.startswith(period))

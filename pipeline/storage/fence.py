@@ -50,6 +50,12 @@ class Fence:
         if not lock.try_acquire():
             lock.close()
             return False
+        try:
+            # Whoever made these directories may have died, with the power to come, before it synced them.
+            files.sync_ancestors(self._places.belongings_dir)
+        except OSError:
+            lock.close()
+            raise
         self._lock = lock
         if not self.instance:
             claim = {"instance": self._places.instance}

@@ -42,6 +42,11 @@ def parse(name: str) -> DayName | None:
     return DayName(period, instance or "", int(part or 0), replay is not None)
 
 
+def period_of(name: str) -> str:
+    """Return the period that the name of a day file begins with."""
+    return name.partition(".")[0]
+
+
 def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:
     """Return the parts that an instance has of each period, in order, without replayed ones."""
     found: dict[str, list[DayName]] = {}

@@ -20,6 +20,7 @@ _RECORD: Final = re.compile(
     rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"(?:[^"\\\n]|\\.)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
     re.MULTILINE,
 )
+_BEGINNING: Final = b'{"timestamp":"'
 _CHUNK_BYTES: Final = 4 << 20
 
 
@@ -59,6 +60,11 @@ def number_of(line: bytes) -> int | None:
 def is_ours(lines: bytes) -> bool:
     """Whether every line is a record as the pipeline writes it."""
     return bool(lines) and lines.endswith(b"\n") and len(_RECORD.findall(lines)) == lines.count(b"\n")
+
+
+def is_half(tail: bytes) -> bool:
+    """Whether bytes are the beginning of a line as the pipeline writes it."""
+    return bool(tail) and tail.startswith(_BEGINNING[: len(tail)])
 
 
 def torn_tail(path: Path) -> tuple[int, bytes]:

@@ -38,6 +38,8 @@ class Verdict:
     unacknowledged: int = 0
     refused: int = 0
     foreign: int = 0
+    lost_with_power: int = 0
+    """Accepted, and gone as a power loss may take it."""
     faults: list[str] = field(default_factory=list)
 
     def blame(self, what: str, which: Iterable[Any] = ()) -> None:
@@ -52,11 +54,14 @@ def files_in(log_dir: Path) -> list[Path]:
     return sorted(path for path in log_dir.iterdir() if path.is_file() and ".jsonl" in path.name)
 
 
-def judge(log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = ()) -> Verdict:
+def judge(
+    log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = (), *, after_power_loss: bool = False
+) -> Verdict:
     """
     Compare the files with what producers were told.
 
-    `foreign` are whole lines that others wrote into our files.
+    `foreign` are whole lines that others wrote into our files. A power loss may take what came last of a
+    source, behind all that was told to be on the disk.
     """
     verdict = Verdict()
     records = [
@@ -73,7 +78,7 @@ def judge(log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = ())
             stored[record["source"]].append(record)
     _judge_drops([record for _, _, record in records], rows, verdict)
     for row in rows:
-        _judge_source(row, stored.pop(row.source, []), verdict)
+        _judge_source(row, stored.pop(row.source, []), verdict, after_power_loss)
     if stored:
         verdict.blame("records of sources that emitted nothing", stored)
     return verdict
@@ -159,7 +164,7 @@ def _judge_drops(records: list[dict[str, Any]], rows: Collection[Row], verdict: 
         verdict.blame(f"{refused} records were refused, and the stream tells of more", told)
 
 
-def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> None:
+def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict, after_power_loss: bool) -> None:
     """Compare a source with its row: accepted is stored, and besides at most what nobody answered."""
     who = f"source {row.source} (pid {row.pid})"
     accepted, refused = row.accepted(), row.refused()
@@ -172,6 +177,10 @@ def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict) -> N
             f"{who} has records twice", sorted(r["seq"] for r in stored if r is not found[r["seq"]])
         )
     lost = sorted(set(accepted) - set(found))
+    if after_power_loss:
+        kept = max(row.last_durable(), *found, 0)
+        verdict.lost_with_power += sum(seq > kept for seq in lost)
+        lost = [seq for seq in lost if seq <= kept]
     if lost:
         verdict.blame(f"{who}: accepted and lost", [(seq, accepted[seq]) for seq in lost])
     other = {s for s, n in accepted.items() if s in found and found[s]["action_number"] != n}

@@ -52,6 +52,8 @@ class Rig:
     def __init__(self, **settings: Any) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="pipeline-rig-", dir="/dev/shm"))
         (self.home / "memory").mkdir()
+        self.disk = self.home / "disk"
+        self.disk.mkdir()
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
         usual = {
@@ -61,7 +63,7 @@ class Rig:
             "fallback_dir": str(self.home / "fallback"),
         }
         self.settings = Settings(**usual | settings)
-        self.places = places_for(self.home / "logs", self.settings.state_dir)
+        self.places = places_for(self.disk / "logs", self.settings.state_dir)
         self.emitters: list[Emitter] = []
         self.writer: writing.Writer | None = None
         self.ends_at: dict[tuple[str, int], int] = {}
@@ -140,6 +142,10 @@ class Rig:
         """Let time pass on all clocks."""
         self.mono += seconds
         self.wall += int(seconds * clock.NANO)
+
+    def forget_synced(self) -> None:
+        """Take what is in the files for synced: the power was cut, and it is there."""
+        self.synced = {path.stat().st_ino: path.stat().st_size for path in self.day_files()}
 
     def kill_writer(self) -> None:
         """Throw the writer's objects away; what is in the files stays."""
