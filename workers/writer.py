@@ -109,6 +109,7 @@ class Writer:
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
+        self.days.manifests.recover(self.beat)
         self.announcer = Announcer(self._own, self.places)
         self.announcer.started(cause, restarts)
         why = cause or "first start"
@@ -159,6 +160,7 @@ class Writer:
         while self.pump.deliver():
             self.beat()
         self._sync()
+        self.days.close()
         failpoint.reach("writer.stop.synced")
         for lane in self.lanes.all():
             if self._is_own(lane.producer) and lane.tailer.is_done():

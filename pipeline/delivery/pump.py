@@ -109,13 +109,15 @@ class Pump:
         if file is None or file.actual_size() < intent.offset:
             return False
         try:
-            source = b"".join(self._read(piece) for piece in intent.slices)
+            chunks = [self._read(piece) for piece in intent.slices]
         except LaneError:
             return False  # an old page, or somebody removed the lane
+        source = b"".join(chunks)
         there = file.read(intent.offset, file.actual_size())
         if not source.startswith(there):
             return False
         file.size = intent.offset + len(there)
+        self.days.manifests.propose(file, intent.offset, chunks)
         self._finish(file, intent, [source[len(there) :]])
         if file.name not in {current.name for current in self.days.open.values()}:
             self._sync_file(file)
@@ -132,6 +134,7 @@ class Pump:
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
+        self.days.manifests.publish(self.days.open.values())
         if self._lost or self._unsynced:
             return  # not yet: deliver() writes the lost again first, and the next sync() publishes
         self.unsynced_bytes = 0
@@ -194,6 +197,7 @@ class Pump:
             skipped=skipped,
         )
         self.page.propose(intent)
+        self.days.manifests.propose(file, intent.offset, chunks)
         self._finish(file, intent, chunks)
         return True
 

@@ -19,6 +19,7 @@ from pipeline.records.periods import period_of
 from pipeline.storage import naming, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.directories import make_log_dir
+from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Days:
         self.known: dict[str, dict[str, Any]] = {}
         """What the last checkpoint said of files: device, inode and size by name."""
         self.directory = places.log_dir
+        self.manifests = Manifests(places, instance)
         self._places = places
         self._settings = settings
         self._instance = instance
@@ -100,6 +102,7 @@ class Days:
     def let_go(self, file: DayFile) -> None:
         """Close a file that was opened for a look, unless it is the one that its period is written to."""
         if self.open.get(file.day.period) is not file:
+            self.manifests.leave(file)
             file.close()
 
     def seal_due(self, busy_periods: set[str], now_sec: float) -> list[DayFile]:
@@ -206,6 +209,7 @@ class Days:
     def _drop(self, file: DayFile) -> None:
         if self.open.get(file.day.period) is file:
             del self.open[file.day.period]
+        self.manifests.leave(file)
         file.close()
 
     def _period_now(self, second: float) -> str:
