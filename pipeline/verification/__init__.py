@@ -36,9 +36,9 @@ appended, and records that still lie in a lane, are not findings.
 
 from __future__ import annotations
 
-from pipeline.verification.chain import parse_heads
+from pipeline.verification.chain import current_head, parse_heads
 from pipeline.verification.findings import Finding, Kind
 from pipeline.verification.report import Report
 from pipeline.verification.verdict import verify
 
-__all__ = ["Finding", "Kind", "Report", "parse_heads", "verify"]
+__all__ = ["Finding", "Kind", "Report", "current_head", "parse_heads", "verify"]

@@ -105,6 +105,12 @@ def read_chains(log_dir: Path, findings: Findings) -> dict[str, Chain]:
     return chains
 
 
+def current_head(log_dir: Path) -> str:
+    """Return the head of all instances' manifests, "" when there is no entry. OSError as for `verify`."""
+    chains = read_chains(log_dir, Findings())
+    return ",".join(chains[instance].head.text for instance in sorted(chains))
+
+
 def judge_heads(chains: dict[str, Chain], heads: Iterable[Head], findings: Findings) -> None:
     """Look for each head that was noted; one that is not in its chain is a finding."""
     known = {(c.instance, e.serial): e.digest for c in chains.values() for e in c.entries}

@@ -69,7 +69,7 @@ def verify(
     told(total)
     verdict = _Verdict(scan, lanes, unread, is_partial=bool(dates))
     verdict.judge_absent(known, dates)
-    return verdict.report(log_dir, ",".join(chain.head.text for chain in chains.values()))
+    return verdict.report(log_dir, ",".join(chains[instance].head.text for instance in sorted(chains)))
 
 
 class _Verdict:
