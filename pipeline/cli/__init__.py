@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "Tell how the pipeline is.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
+    "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Let the workers take the settings anew.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }

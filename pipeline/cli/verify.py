@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import act_as_owner, dir_option
 from pipeline.errors import PipelineError
@@ -20,7 +19,7 @@ from pipeline.verification.files import DAY, is_of, periods
 from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 EXIT_USAGE: Final = 2
@@ -92,7 +91,7 @@ def command(
             _print_head(log_dir)
             context.exit(Exit.DONE)
         _require_days(log_dir, dates)
-        with _progress() as progress:
+        with progress_bar("verifying") as progress:
             report = verify(log_dir, dates=dates, is_full=is_full, kept_heads=kept, progress=progress)
     except OSError as error:
         _refuse(
@@ -131,21 +130,6 @@ def _require_days(log_dir: Path, dates: Sequence[str]) -> None:
 
 def _refuse(what: str, remedy: str) -> NoReturn:
     raise _Refusal(f"{what}. {remedy}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    # Here, since it takes longer to import than a small directory takes to verify.
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("verifying"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verifying", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _for_people(report: Report) -> Iterator[str]:

@@ -99,10 +99,15 @@ class Chain:
 
     def covered(self, file: str) -> int:
         """Return up to where the entries of a file reach."""
-        entry = last_entry(self.path_of(file)) or {}
-        return int(entry.get("offset", 0)) + (
-            int(entry.get("length", 0)) if entry.get("kind") == BLOCK else 0
-        )
+        end = 0
+        for line in self._lines_of(file):
+            entry = parsed(line) or {}
+            offset = int(entry.get("offset", 0))
+            if entry.get("kind") == CUT:
+                end = offset
+            elif entry.get("kind") in (BEGIN, BLOCK):
+                end = max(end, offset + int(entry.get("length", 0)))
+        return end
 
     def extend(self, file: str, entries: Sequence[Entry]) -> None:
         """Add entries of one file, durably; after an error none of them counts."""
@@ -116,6 +121,12 @@ class Chain:
             lines.append(line + b"\n")
         self._store(self.path_of(file), b"".join(lines))
         self.serial, self.digest = serial, digest
+
+    def _lines_of(self, file: str) -> list[bytes]:
+        try:
+            return self.path_of(file).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
 
     def _store(self, path: Path, data: bytes) -> None:
         if not self.directory.is_dir():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orjson import JSONDecodeError, loads
 
-from pipeline.verification.entries import Entry, is_count, range_of, read_entries
+from pipeline.verification.entries import Entry, is_count, producers_of, range_of, read_entries
 from pipeline.verification.findings import Finding, Findings, Kind, visible
 from pipeline.verification.live import find_homes
 
@@ -53,6 +53,10 @@ class Chain:
     entries: list[Entry]
     void: list[tuple[int, int]] = field(default_factory=list)
     """Serials that a repair has taken out of force."""
+    broken: list[tuple[int, int]] = field(default_factory=list)
+    """Serials at which the chain breaks: gone, or of two that don't follow each other."""
+    missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Numbers by producer whose loss somebody has accepted."""
     accepted: int = 0
     """The serial up to which somebody has accepted what cannot be proven."""
 
@@ -132,16 +136,20 @@ def _hear_repairs(chain: Chain) -> None:
             chain.void += [pair for pair in ranges if pair and pair[1] < entry.serial]
         elif entry.kind == "accepted" and is_count(entry.fields.get("until")):
             chain.accepted = max(chain.accepted, min(entry.fields["until"], entry.serial))
+            for producer, lost in (producers_of(entry.fields.get("missing")) or {}).items():
+                chain.missing.setdefault(producer, []).extend(lost)
 
 
 def _judge_links(chain: Chain, findings: Findings) -> None:
     first = chain.entries[0]
     _judge_absent(chain, 1, first.serial - 1, first, findings)
     if first.serial == 1 and first.previous != NO_HEAD and not chain.is_void(1):
+        chain.broken.append((1, 1))
         findings.add(first.finding(Kind.BROKEN_CHAIN, "the first entry names one before it"))
     for before, entry in pairwise(chain.entries):
         if entry.serial == before.serial:
             if not chain.is_void(entry.serial):
+                chain.broken.append((entry.serial, entry.serial))
                 findings.add(entry.finding(Kind.BROKEN_CHAIN, f"a second entry {entry.serial}"))
         elif entry.serial > before.serial + 1:
             _judge_absent(chain, before.serial + 1, entry.serial - 1, entry, findings)
@@ -150,6 +158,7 @@ def _judge_links(chain: Chain, findings: Findings) -> None:
                 f"entry {entry.serial} does not follow entry {before.serial} of "
                 f"{before.manifest}:{before.line}: one of them is forged"
             )
+            chain.broken.append((before.serial, entry.serial))
             findings.add(entry.finding(Kind.BROKEN_CHAIN, sentence))
 
 
@@ -160,6 +169,7 @@ def _is_mended(chain: Chain, before: Entry, entry: Entry) -> bool:
 def _judge_absent(chain: Chain, first: int, last: int, entry: Entry, findings: Findings) -> None:
     absent = [serial for serial in _bounded(first, last) if not chain.is_void(serial)]
     if absent:
+        chain.broken.append((first, last))
         which = f"entry {first} is" if first == last else f"entries {first} to {last} are"
         findings.add(entry.finding(Kind.BROKEN_CHAIN, f"{which} gone, before entry {entry.serial}"))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.verification.entries import Block, block_of, is_count
@@ -16,9 +18,8 @@ if TYPE_CHECKING:
     from pipeline.verification.entries import Entry
     from pipeline.verification.findings import Findings
 
-NO_MANIFEST: Final = "it has no manifest"
-NO_ENTRY: Final = "it has no entry yet"
-BEFORE: Final = "it was written before the manifest began"
+
+_offset: Final = attrgetter("offset")
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Coverage:
     """Where the manifest began; what is before that was there already."""
     expired: dict[str, Any] | None = None
     """What the record of its deletion says, when retention has deleted the file."""
+    unusable: list[int] = field(default_factory=list)
+    """Serials of entries that cannot be used."""
 
     @property
     def records(self) -> int:
@@ -65,15 +68,22 @@ def _take(coverage: Coverage, entry: Entry, accepted: int, findings: Findings) -
 
 def _take_block(coverage: Coverage, entry: Entry, accepted: int, findings: Findings) -> None:
     block = block_of(entry)
-    if block is None or block.offset < coverage.end:
+    place = bisect_left(coverage.blocks, block.offset, key=_offset) if block else 0
+    if block is None or _overlaps(coverage.blocks, place, block):
         what = "cannot be used" if block is None else "claims bytes that an earlier one has"
         findings.add(entry.finding(Kind.BROKEN_CHAIN, f"entry {entry.serial} {what}"))
+        coverage.unusable.append(entry.serial)
         return
     if block.serial <= accepted:
         block = block._replace(unproven="")
-    coverage.blocks.append(block)
-    coverage.end = block.end
+    coverage.blocks.insert(place, block)
+    coverage.end = max(coverage.end, block.end)
     coverage.expired = None
+
+
+def _overlaps(blocks: list[Block], place: int, block: Block) -> bool:
+    is_early = place > 0 and blocks[place - 1].end > block.offset
+    return is_early or (place < len(blocks) and blocks[place].offset < block.end)
 
 
 def _take_cut(coverage: Coverage, entry: Entry, findings: Findings, *, is_accepted: bool) -> None:

@@ -92,7 +92,7 @@ def block_of(entry: Entry) -> Block | None:
     """Return what an entry says of a block, None when it is not well formed."""
     fields = entry.fields
     offset, length, lines = (fields.get(name) for name in ("offset", "length", "lines"))
-    digest, producers = fields.get("digest"), _producers(fields.get("producers"))
+    digest, producers = fields.get("digest"), producers_of(fields.get("producers"))
     if not (is_count(offset) and is_count(length) and is_count(lines)):
         return None
     if not length or not isinstance(digest, str) or producers is None:
@@ -114,7 +114,8 @@ def range_of(value: object) -> tuple[int, int] | None:
     return (first, last) if type(first) is int and type(last) is int and 0 < first <= last else None
 
 
-def _producers(value: object) -> dict[str, Ranges] | None:
+def producers_of(value: object) -> dict[str, Ranges] | None:
+    """Return ranges of numbers by producer, None when the value is something else."""
     if not isinstance(value, dict):
         return None
     found = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.verification.chain import judge_heads, noted_heads, read_chains
 from pipeline.verification.coverage import coverages
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.verification.chain import Head
+    from pipeline.verification.chain import Chain, Head
     from pipeline.verification.coverage import Coverage
     from pipeline.verification.lines import Place
     from pipeline.verification.sequence import Gap, Numbers
+    from pipeline.verification.survey import Sheet
     from pipeline.verification.testimony import End as Statement
 
 OPEN_NAMED_MAX: Final = 100
@@ -46,6 +47,28 @@ def verify(
     if the directory itself cannot be listed; a file that cannot be read is a finding. Nothing is written or
     locked.
     """
+    return examine(log_dir, dates, is_full=is_full, kept_heads=kept_heads, progress=progress).report
+
+
+class Examination(NamedTuple):
+    """A report, and what it was made from."""
+
+    report: Report
+    chains: dict[str, Chain]
+    known: dict[str, Coverage]
+    heads: list[Head]
+    sheets: list[Sheet]
+
+
+def examine(
+    log_dir: Path,
+    dates: Sequence[str] = (),
+    *,
+    is_full: bool = False,
+    kept_heads: Sequence[Head] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Examination:
+    """Do what `verify` does, and return all that was found out."""
     findings = Findings()
     # Lanes are looked up on both sides of the sizes: one may be drained and gone, another created in between.
     lanes = find_lanes(log_dir)
@@ -67,9 +90,11 @@ def verify(
     for index, sheet in enumerate(sheets):
         scan.take(index, sheet)
     told(total)
+    scan.testimony.accept(chains.values())
     verdict = _Verdict(scan, lanes, unread, is_partial=bool(dates))
     verdict.judge_absent(known, dates)
-    return verdict.report(log_dir, ",".join(chains[instance].head.text for instance in sorted(chains)))
+    report = verdict.report(log_dir, ",".join(chains[instance].head.text for instance in sorted(chains)))
+    return Examination(report, chains, known, heads, sheets)
 
 
 class _Verdict:
@@ -172,7 +197,8 @@ class _Verdict:
                 self._add(Kind.MISSING, sentence, end.place, producer, first, last, "testimony")
 
     def _not_dropped(self, producer: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-        return without((first, last), self._testimony.dropped.get(producer, ()))
+        excused = self._testimony.dropped.get(producer, [])
+        return without((first, last), [*excused, *self._testimony.accepted.get(producer, ())])
 
     def _add(
         self,
