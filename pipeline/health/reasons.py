@@ -59,6 +59,11 @@ REASONS: Final[dict[str, Reason]] = {
         "Appends or syncs of day files fail; records wait in the queue.",
         "See last_error: disk full, read-only or gone?",
     ),
+    "manifest_late": Reason(
+        DEGRADED,
+        "The manifests cannot be written; records are, and their entries follow.",
+        "Make .pipeline/manifests in the log directory writable.",
+    ),
     "state_dir_unwritable": Reason(
         DEGRADED,
         "The state directory refuses the checkpoint; disk lanes are not released.",

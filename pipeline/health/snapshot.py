@@ -73,6 +73,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "counts": counts,
         "dropped": said.get("dropped", {}),
         "files": said.get("files", []),
+        "head": said.get("head", ""),
         "disk_free_bytes": said.get("disk_free_bytes"),
         "state": said.get("state", ""),
         "recovered_by": said.get("recovered_by", ""),
@@ -107,6 +108,7 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
     return [
         ("append_lock_taken", said.get("state") == "waiting_for_append_lock"),
         ("append_failing", bool(said.get("append_error"))),
+        ("manifest_late", bool(said.get("manifest_error"))),
         ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]

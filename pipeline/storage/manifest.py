@@ -140,6 +140,7 @@ class Chain:
             if failpoint.is_aimed_at("writer.manifest.partial"):
                 files.write_all(fd, data[: len(data) // 2])
                 failpoint.reach("writer.manifest.partial")
+                data = data[len(data) // 2 :]
             try:
                 files.write_all(fd, data)
                 os.fdatasync(fd)

@@ -63,6 +63,7 @@ CASES = [
     ("writer_restarted", {"writer": writer(crashed_age_sec=9.0)}),
     ("append_lock_taken", {"said": said(state="waiting_for_append_lock")}),
     ("append_failing", {"said": said(append_error="[Errno 28] No space left on device")}),
+    ("manifest_late", {"said": said(manifest_error="read-only")}),
     ("state_dir_unwritable", {"said": said(checkpoint_error="read-only")}),
     ("disk_nearly_full", {"said": said(disk_free_bytes=99 * MIB)}),
     ("queue_full", {"depth": Depth(memory_bytes=QUOTA - MIB)}),
