@@ -141,7 +141,7 @@ def _apply(
         answer["rebuilt_bytes"] += manifest_repair.rebuild(chain, places.log_dir, name, ranges, tell)
     if accept and chain.serial:
         manifest_repair.accept(chain, remedy.missing)
-    if chain.serial:
+    if chain.serial and (accept or remedy.is_needed):
         catalog.store(places.log_dir, chain)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pipeline.paths import Places
     from pipeline.storage.day_file import DayFile
+    from pipeline.storage.manifest import Entry
     from pipeline.storage.manifest_draft import State
 
 UNEXPLAINED: Final = "nobody can say that these bytes are what was appended"
@@ -46,6 +47,8 @@ class Trail:
         self.name = name
         self.inode = inode
         self.start = start
+        self.begin: Entry | None = None
+        """The manifest's first entry, when it could not be written yet."""
         self.blocks: list[Block] = []
 
     @property
@@ -156,19 +159,24 @@ class Manifests:
     def _caught_up(self, name: str, inode: int, end: int, read: Callable[[int, int], bytes]) -> Trail:
         """Return a trail from the last entry of a file to `end`, by what stands there."""
         chain = self._open_chain()
-        if not chain.has(name):
-            is_explained = self._draft.longest(name, inode, 0) > 0
-            chain.extend(name, [{"kind": BEGIN, "offset": 0 if is_explained else end}])
-            self.store_catalog()
-        start = chain.covered(name)
-        if start > end:
-            chain.extend(name, [{"kind": CUT, "offset": end, "length": start - end}])
-            start = end
-        trail = Trail(name, inode, start)
+        trail = self._begun(chain, name, inode, end)
+        if trail.start > end:
+            chain.extend(name, [{"kind": CUT, "offset": end, "length": trail.start - end}])
+            trail.start = end
         is_whole = True
         while trail.end < end and is_whole:
             reach = self._draft.longest(name, inode, trail.end) or BLOCK_BYTES
             is_whole = self._take(trail, read(trail.end, min(trail.end + reach, end)))
+        return trail
+
+    def _begun(self, chain: Chain, name: str, inode: int, end: int) -> Trail:
+        """Return a trail that begins behind a file's last entry; if there is none, write the first."""
+        if chain.has(name):
+            return Trail(name, inode, chain.covered(name))
+        trail = Trail(name, inode, 0 if self._draft.longest(name, inode, 0) else end)
+        trail.begin = {"kind": BEGIN, "offset": trail.start}
+        self._write(trail, [])
+        self.store_catalog()
         return trail
 
     def _take(self, trail: Trail, data: bytes) -> bool:
@@ -193,15 +201,17 @@ class Manifests:
         return self._write(trail, due)
 
     def _write(self, trail: Trail, due: list[Block]) -> bool:
-        if not due:
+        entries = [trail.begin] if trail.begin else []
+        entries += [block.entry() for block in due]
+        if not entries:
             return False
         try:
-            self._open_chain().extend(trail.name, [block.entry() for block in due])
+            self._open_chain().extend(trail.name, entries)
         except OSError as error:
             self.error = str(error)
             return False
-        self.error = ""
-        trail.start = due[-1].end
+        self.error, trail.begin = "", None
+        trail.start = due[-1].end if due else trail.start
         del trail.blocks[: len(due)]
         return True
 

@@ -41,10 +41,13 @@ class Remedy:
     missing: dict[str, list[Range]] = field(default_factory=dict)
     """Numbers by producer that are nowhere."""
 
+    is_catalog_wrong: bool = False
+
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to repair. Losses cannot be."""
-        return any((self.void, self.rebuild, self.shortened, self.torn, self.unusable_lines))
+        parts = (self.void, self.rebuild, self.shortened, self.torn, self.unusable_lines)
+        return self.is_catalog_wrong or any(parts)
 
 
 def remedies(examination: Examination) -> dict[str, Remedy]:
@@ -57,6 +60,7 @@ def remedies(examination: Examination) -> dict[str, Remedy]:
     for finding in examination.report.findings:
         name = finding.file or ""
         remedy = found.get(instance_of(name), found[""])
+        remedy.is_catalog_wrong |= finding.check == "catalog"
         if finding.kind is Kind.TORN and name.endswith(".jsonl"):
             remedy.torn[name] = finding.offset or 0
         elif finding.kind is Kind.MISSING and finding.producer is not None:
