@@ -184,7 +184,8 @@ class Pump:
         if file is None:
             return False
         chunks = [self._read(piece) for piece in slices]
-        added = 0 if is_again else sum(chunk.count(b"\n") for chunk in chunks)
+        counts = [chunk.count(b"\n") for chunk in chunks]
+        added = 0 if is_again else sum(counts)
         intent = Intent(
             batch=self.page.committed + 1,
             file=file.name,
@@ -197,7 +198,7 @@ class Pump:
             skipped=skipped,
         )
         self.page.propose(intent)
-        self.days.manifests.propose(file, intent.offset, chunks)
+        self.days.manifests.propose(file, intent.offset, chunks, counts)
         self._finish(file, intent, chunks)
         return True
 

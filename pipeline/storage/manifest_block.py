@@ -54,15 +54,21 @@ class Block:
         """Whether it is full, or waited long enough for more."""
         return self.is_closed or clock.monotonic() - self.began >= BLOCK_SEC
 
-    def add(self, lines: bytes, *, is_slice: bool) -> bytes:
-        """Take lines until the block is full, and return the others. A slice is of one producer, in order."""
+    def add(self, lines: bytes, count: int, *, is_slice: bool) -> tuple[bytes, int]:
+        """
+        Take some of `count` lines until the block is full; return the others, and how many they are.
+
+        A slice is of one producer, in order.
+        """
         cut = lines.find(b"\n", max(0, BLOCK_BYTES - self.length - 1)) + 1
         taken = lines if cut in (0, len(lines)) else lines[:cut]
         self._hash.update(taken)
-        self._note_numbers(taken, is_slice=is_slice)
+        taken_count = count if taken is lines else taken.count(b"\n")
+        self._note_numbers(taken, taken_count, is_slice=is_slice)
+        self.lines += taken_count
         self.length += len(taken)
         self.is_closed = self.length >= BLOCK_BYTES
-        return lines[len(taken) :]
+        return lines[len(taken) :], count - taken_count
 
     def entry(self) -> Entry:
         """Return what the manifest says of it."""
@@ -76,9 +82,7 @@ class Block:
         }
         return found | {"rebuilt": self.rebuilt} if self.rebuilt else found
 
-    def _note_numbers(self, lines: bytes, *, is_slice: bool) -> None:
-        count = lines.count(b"\n")
-        self.lines += count
+    def _note_numbers(self, lines: bytes, count: int, *, is_slice: bool) -> None:
         first = stored.key_of(lines) if is_slice else None
         last = first if count == 1 else stored.key_of(lines[lines.rfind(b"\n", 0, -1) + 1 :])
         if first and last and last[1] - first[1] + 1 == count:

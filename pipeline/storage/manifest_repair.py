@@ -72,11 +72,11 @@ def _rebuild_range(
         if not data:
             break
         block = Block(place, REBUILT)
-        rest = block.add(data, is_slice=False)
+        rest, count = block.add(data, data.count(b"\n"), is_slice=False)
         while rest:
             entries.append(block.entry())
             block = Block(block.end, REBUILT)
-            rest = block.add(rest, is_slice=False)
+            rest, count = block.add(rest, count, is_slice=False)
         entries.append(block.entry())
         place = block.end
         progress(len(data))

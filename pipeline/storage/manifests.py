@@ -56,13 +56,13 @@ class Trail:
         """Up to where the blocks reach."""
         return self.blocks[-1].end if self.blocks else self.start
 
-    def add(self, lines: bytes, *, is_slice: bool, rebuilt: str = "") -> list[State]:
-        """Take whole lines that stand at the end; return what the blocks they went to are now."""
+    def add(self, lines: bytes, count: int, *, is_slice: bool, rebuilt: str = "") -> list[State]:
+        """Take `count` whole lines that stand at the end; return what the blocks they went to are now."""
         changed: list[Block] = []
         while lines:
             if not self.blocks or self.blocks[-1].is_closed or self.blocks[-1].rebuilt != rebuilt:
                 self.blocks.append(Block(self.end, rebuilt))
-            lines = self.blocks[-1].add(lines, is_slice=is_slice)
+            lines, count = self.blocks[-1].add(lines, count, is_slice=is_slice)
             if not changed or changed[-1] is not self.blocks[-1]:
                 changed.append(self.blocks[-1])
         return [state_of(self.name, self.inode, block) for block in changed]
@@ -87,12 +87,21 @@ class Manifests:
         """The head of everything that has an entry, "" when there is none."""
         return self._chain.head if self._chain else ""
 
-    def propose(self, file: DayFile, offset: int, slices: list[bytes]) -> None:
-        """Take note of what is going to be appended to a file at `offset`: slices of one producer each."""
+    def propose(
+        self, file: DayFile, offset: int, slices: list[bytes], counts: list[int] | None = None
+    ) -> None:
+        """
+        Take note of what is going to be appended to a file at `offset`: slices of one producer each.
+
+        `counts` are their lines, where somebody has counted them already.
+        """
         trail = self._trail(file, offset)
         if trail is None:
             return
-        states = {state.offset: state for lines in slices for state in trail.add(lines, is_slice=True)}
+        states: dict[int, State] = {}
+        for index, lines in enumerate(slices):
+            count = counts[index] if counts else lines.count(b"\n")
+            states |= {state.offset: state for state in trail.add(lines, count, is_slice=True)}
         self._draft.note([*states.values()])
 
     def publish(self, open_files: Iterable[DayFile]) -> None:
@@ -186,7 +195,8 @@ class Manifests:
         length = length or data.rfind(b"\n") + 1
         if trail.blocks:
             trail.blocks[-1].is_closed = True
-        trail.add(data[:length], is_slice=False, rebuilt=rebuilt)
+        lines = data[:length]
+        trail.add(lines, lines.count(b"\n"), is_slice=False, rebuilt=rebuilt)
         if trail.blocks:
             trail.blocks[-1].is_closed = True
         return length > 0
