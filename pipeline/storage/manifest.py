@@ -125,7 +125,7 @@ class Chain:
     def _lines_of(self, file: str) -> list[bytes]:
         try:
             return self.path_of(file).read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def _store(self, path: Path, data: bytes) -> None:
@@ -203,7 +203,7 @@ def last_line(path: Path) -> bytes:
                 if found or start == 0:
                     return found
                 reach *= 4
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
 
 

@@ -13,12 +13,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from support.apps import Site
 from support.archive import BLOCK_BYTES, DAYS, small_blocks, write_days
 from support.forgery import entries_of, manifest_of
 from support.rig import Rig
 
 from pipeline.storage.manifest import Chain
-from pipeline.verification import Report, verify
+from pipeline.verification import Report, parse_heads, verify
 
 DAY = DAYS[0]
 KILLS = [
@@ -257,3 +258,38 @@ def test_short_write_of_an_entry_is_taken_back(rig: Rig, monkeypatch: pytest.Mon
     report = stopped(rig)
     assert (report.findings, report.unproven) == ((), ())
     assert len(blocks_of(day(rig))) > len(before)
+
+
+LIVE = """
+    import os, pipeline
+    from stage import emit, hear, say
+    pl = pipeline.start_pipeline(os.environ["SITE_LOG_DIR"], fsync_interval_sec=0.05)
+    emit("first")
+    pl.flush(timeout=30)
+    say("ready")
+    while hear() == "more":
+        for index in range(2000):
+            emit(f"record {index}", filling="x" * 400)
+        say("emitted")
+"""
+
+
+def test_verify_of_a_running_pipeline_finds_nothing(tmp_path: Path) -> None:
+    """While blocks are written and get their entries, whatever moment is looked at is without a finding."""
+    with Site(tmp_path / "site") as site:
+        app = site.app(LIVE)
+        app.expect("ready")
+        proven = []
+        for _ in range(12):
+            app.tell("more")
+            report = verify(site.log_dir)
+            assert report.findings == ()
+            proven.append(report.proven_bytes)
+            app.expect("emitted")
+        kept = parse_heads(site.health()["head"])
+        assert proven[-1] > 1_000_000
+        app.tell("end")
+        assert app.wait() == 0
+        site.until_ended(30)
+        report = verify(site.log_dir, kept_heads=kept)
+        assert (report.findings, report.unproven) == ((), ())
