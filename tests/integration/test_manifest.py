@@ -168,6 +168,18 @@ def test_what_somebody_changes_while_nobody_writes_is_not_attested(rig: Rig) -> 
     assert [(part.file, part.offset) for part in report.unproven] == [(DAY, covered)]
 
 
+def test_file_that_nobody_goes_on_with_is_brought_up_to_its_end(rig: Rig) -> None:
+    """Killed with a tail that has no entry; the next writer comes a day later, and proves it all the same."""
+    emit(rig, 30)
+    rig.drain()
+    rig.kill_writer()
+    assert sum(length for _, length in blocks_of(day(rig))) < day(rig).stat().st_size
+    rig.pass_time(86_400)
+    emit(rig, 3)
+    report = stopped(rig)
+    assert (report.findings, report.unproven) == ((), ())
+
+
 def test_without_memory_what_has_no_entry_is_rebuilt(rig: Rig) -> None:
     """After a power loss nothing explains the tail: it gets an entry that says so."""
     emit(rig, 30)
