@@ -19,7 +19,7 @@ The tests are integration/test_manifest.py.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pipeline.host import files
 from pipeline.storage import catalog
@@ -32,12 +32,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.paths import Places
-    from pipeline.storage.day_file import DayFile
     from pipeline.storage.manifest import Entry
     from pipeline.storage.manifest_draft import State
 
 UNEXPLAINED: Final = "nobody can say that these bytes are what was appended"
 DRAFT_NAME: Final = "blocks"
+
+
+class Appended(Protocol):
+    """An open file that is appended to: a day file, or a part of a replay."""
+
+    inode: int
+    synced_size: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the log directory."""
+
+    def actual_size(self) -> int:
+        """Return how long it is."""
+
+    def change(self) -> str:
+        """Return what somebody did to it."""
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes [start, end)."""
 
 
 class Trail:
@@ -88,7 +107,7 @@ class Manifests:
         return self._chain.head if self._chain else ""
 
     def propose(
-        self, file: DayFile, offset: int, slices: list[bytes], counts: list[int] | None = None
+        self, file: Appended, offset: int, slices: list[bytes], counts: list[int] | None = None
     ) -> None:
         """
         Take note of what is going to be appended to a file at `offset`: slices of one producer each.
@@ -104,13 +123,13 @@ class Manifests:
             states |= {state.offset: state for state in trail.add(lines, count, is_slice=True)}
         self._draft.note([*states.values()])
 
-    def publish(self, open_files: Iterable[DayFile]) -> None:
+    def publish(self, open_files: Iterable[Appended]) -> None:
         """Write the entries that are due, of what is synced."""
         written = [self._publish(file, is_last=False) for file in open_files]
         if any(written):
             self._trim()
 
-    def leave(self, file: DayFile) -> None:
+    def leave(self, file: Appended) -> None:
         """Write the entries of all that is synced of a file that is not written on; then the catalog."""
         known = self._trails.pop(file.name, None)
         end = min(file.synced_size, file.actual_size())
@@ -152,7 +171,7 @@ class Manifests:
             self._chain = Chain(self._belongings_dir, self._instance, known)
         return self._chain
 
-    def _trail(self, file: DayFile, offset: int) -> Trail | None:
+    def _trail(self, file: Appended, offset: int) -> Trail | None:
         """Return the file's trail, which ends at `offset`; None when the disk refuses."""
         trail = self._trails.get(file.name)
         if trail is None or trail.inode != file.inode or trail.end != offset:
@@ -201,7 +220,7 @@ class Manifests:
             trail.blocks[-1].is_closed = True
         return length > 0
 
-    def _publish(self, file: DayFile, *, is_last: bool) -> bool:
+    def _publish(self, file: Appended, *, is_last: bool) -> bool:
         """Write the entries of a file that are due; whether there were any."""
         trail = self._trails.get(file.name)
         if trail is None:
