@@ -226,6 +226,7 @@ class Delivery:
     def _worked(self) -> None:
         if self.error:
             self._note("appending works again")
+            self.pump.retreat.cut_marked()  # no probe has done so where the breaker was never open
         self.error = ""
         self.breaker.worked()
         self.backoff.reset()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,10 @@ def make_log_dir(log_dir: Path, settings: Settings) -> None:
     if log_dir.is_dir():
         return
     log_dir.parent.mkdir(parents=True, exist_ok=True)
-    log_dir.mkdir(mode=settings.dir_mode, exist_ok=True)
+    try:
+        log_dir.mkdir(mode=settings.dir_mode, exist_ok=True)
+    except FileExistsError as error:  # something else has its name: waiting does not heal that
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(log_dir)) from error
     log_dir.chmod(settings.dir_mode)  # mkdir(2) takes the umask off
     if settings.group:
         shutil.chown(log_dir, group=settings.group)

@@ -354,6 +354,26 @@ def test_a_log_directory_that_comes_back_with_its_files_has_each_record_once(rig
     all_there(rig)
 
 
+def test_files_are_cut_as_soon_as_they_work_again(rig: Rig) -> None:
+    """Back before the breaker opens: no probe comes for half a minute, and the writer may end before."""
+    emitter = begun(rig)
+    rig.emit(emitter, 10)
+    rig.step(2)
+    away = rig.places.log_dir.with_name("away")
+    rig.places.log_dir.rename(away)
+    rig.places.log_dir.write_text("not a directory")
+    rig.emit(emitter, 11)
+    run(rig, 3)
+    assert held(rig) >= 1
+    assert rig.writer.delivery.breaker.state == "closed"
+    rig.places.log_dir.unlink()
+    away.rename(rig.places.log_dir)
+    rig.emit(emitter, 12)
+    run(rig, 5)
+    assert rig.writer.pump.retreat.cuts == []
+    all_there(rig)
+
+
 def test_an_idle_pipeline_finds_out_that_its_directory_is_gone_bad(rig: Rig, disk: Disk) -> None:
     """Health turns before a record fails, and back again."""
     begun(rig)
