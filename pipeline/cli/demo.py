@@ -1,8 +1,9 @@
-"""`pipeline demo`: the main job on real input, with kills in the middle, told as a story."""
+"""`pipeline demo`: the main job on real input, with kills and an outage in the middle, told as a story."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -49,18 +50,20 @@ def command(ctx: click.Context, directory: str | None, *, keep: bool, as_json: b
     Show what it is for, in under 20 seconds.
 
     Processes record every file of Python's standard library and the requests of a web server, while the
-    writer, a producer and the supervisor are killed with kill -9. Then every record is counted.
+    writer, a producer and the supervisor are killed with kill -9, and the log directory is gone for a while.
+    Then every record is counted.
     """
     began = clock.monotonic()
     log_dir = _prepare(directory)
+    elsewhere = Path(tempfile.mkdtemp(prefix=f"{log_dir.name}-fallback-", dir=log_dir.parent))
 
     def tell(lines: Iterable[str]) -> None:
         if not as_json:
             click.echo("\n".join(lines))
 
     try:
-        tell(story.opening(log_dir))
-        play = Play(log_dir, lambda name, facts: tell(story.act(name, facts)))
+        tell(story.opening(log_dir, elsewhere))
+        play = Play(log_dir, elsewhere, lambda name, facts: tell(story.act(name, facts)))
         play.run()
         rows = tally.rows(log_dir, play.expected)
         report = verify(log_dir)
@@ -70,7 +73,7 @@ def command(ctx: click.Context, directory: str | None, *, keep: bool, as_json: b
             click.echo(json.dumps(_numbers(play, rows, report, seconds)))
     finally:
         if not keep:
-            _clear_away(log_dir)
+            _clear_away(log_dir, elsewhere)
     ctx.exit(Exit.DONE if story.is_right(rows, report) else Exit.BAD_NEWS)
 
 
@@ -80,17 +83,23 @@ def _prepare(directory: str | None) -> Path:
     log_dir = resolve_log_dir(directory)
     if log_dir.exists() and (not log_dir.is_dir() or any(log_dir.iterdir())):
         raise click.UsageError(f"{shown(log_dir)} is not empty; the demo counts its own records only")
+    if log_dir.is_mount() or (log_dir.exists() and not os.access(log_dir.parent, os.W_OK | os.X_OK)):
+        raise click.UsageError(
+            f"{shown(log_dir)} cannot be moved, and the demo takes its directory away for a moment;"
+            f" name a directory in it"
+        )
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return log_dir
 
 
-def _clear_away(log_dir: Path) -> None:
-    """Remove the directory, once nobody writes there: after Ctrl+C somebody may."""
+def _clear_away(log_dir: Path, elsewhere: Path) -> None:
+    """Remove the directories, once nobody writes there: after Ctrl+C somebody may."""
     try:
         stop(places_for(log_dir), _STOP_SEC)
     except NotRunningError:
         pass  # as it should be after a whole demonstration
-    shutil.rmtree(log_dir, ignore_errors=True)
+    for directory in (log_dir, elsewhere):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _numbers(play: Play, rows: list[Row], report: Report, seconds: float) -> dict[str, Any]:
@@ -100,5 +109,6 @@ def _numbers(play: Play, rows: list[Row], report: Report, seconds: float) -> dic
         "seconds": round(seconds, 3),
         "producers": [vars(row) for row in rows],
         "kills": [vars(kill) for kill in play.kills],
+        "outage": vars(play.outage),
         "verify": report.as_dict(),
     }

@@ -3,6 +3,7 @@ What `pipeline demo` plays.
 
     scanners   processes that read every file of the standard library
     web        a small asyncio web server, and the load on it
+    outage     the log directory is away for a while
     acts       who does what when, and who is killed
     tally      what is in the files afterwards, compared with what was accepted
     story      all of it in words

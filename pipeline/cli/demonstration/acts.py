@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
 from pipeline.app import start_pipeline
-from pipeline.cli.demonstration import scanners, tally, web
+from pipeline.cli.demonstration import outage, scanners, tally, web
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
 from pipeline.paths import places_for
@@ -53,16 +53,21 @@ class Play:
     """One demonstration, act by act. `tell(act, facts)` is called when an act is over."""
 
     log_dir: Path
+    elsewhere: Path
+    """A private directory of this demonstration, in which the fallback store is."""
     tell: Callable[[str, dict[str, Any]], None]
     kills: list[Kill] = field(default_factory=list)
+    outage: outage.Outage | None = None
     expected: list[tally.Expected] = field(default_factory=list)
-    _children: list[Any] = field(default_factory=list)
+    children: list[Any] = field(default_factory=list)
+    """Processes that must not outlive the play."""
+    _noted: int = 0
 
     def run(self) -> None:
         """Play everything; afterwards all processes have ended and all is in the files."""
         paths = scanners.library_files()
         self.places = places_for(self.log_dir)
-        with start_pipeline(self.log_dir) as pipeline:
+        with self._start() as pipeline:
             try:
                 self._await_writer()
                 self.tell(
@@ -70,15 +75,21 @@ class Play:
                 )
                 self._scan(pipeline, paths)
                 self._serve(pipeline, paths)
-                self._await("the queue to drain", lambda: _lanes_with_records(self.places) == 0)
+                self.outage = outage.play(self, pipeline, paths)
+                self.tell("outage", {"outage": self.outage})
+                self.wait_for("the queue to drain", lambda: _lanes_with_records(self.places) == 0)
             finally:
-                for child in self._children:
+                for child in self.children:
                     child.kill()
-        self.expected.append(tally.Expected("this demo", len(self.kills)))
+        self.expected.append(tally.Expected("this demo", self._noted))
         began = clock.monotonic()
-        self._await("the pipeline to end", lambda: launch.supervisor_pid(self.places) is None)
+        self.wait_for("the pipeline to end", lambda: launch.supervisor_pid(self.places) is None)
         seconds = clock.monotonic() - began
         self.tell("end", {"seconds": seconds, "is_clean": not self.places.runtime_dir.exists()})
+
+    def _start(self) -> Pipeline:
+        probe_sec = outage.PROBE_SEC
+        return start_pipeline(self.log_dir, fallback_dir=str(self.elsewhere), breaker_probe_sec=probe_sec)
 
     def _scan(self, pipeline: Pipeline, paths: list[str]) -> None:
         shares = [paths[number::SCANNERS] for number in range(SCANNERS)]
@@ -95,7 +106,7 @@ class Play:
         ]
         for process in processes:
             process.start()
-        self._children += processes
+        self.children += processes
         self._kill_in_the_middle(pipeline, processes, accepted, shares)
         for number, process in enumerate(processes):
             process.join()
@@ -125,7 +136,7 @@ class Play:
                 self.tell("scanner_killed", {**vars(victim), "of": len(shares[VICTIM])})
             clock.sleep(_POLL_SEC)
         if writer and writer.recovery_sec is None:
-            self._await("the writer to be back", recovery.is_over)
+            self.wait_for("the writer to be back", recovery.is_over)
             writer.recovery_sec = recovery.seconds
             self.tell("writer_killed", vars(writer))
 
@@ -135,7 +146,7 @@ class Play:
         port_in, port_out = context.Pipe(duplex=False)
         server = context.Process(target=web.serve, args=(pipeline, paths, port_out), daemon=True)
         server.start()
-        self._children.append(server)
+        self.children.append(server)
         if not port_in.poll(_PATIENCE_SEC):
             raise PipelineError("the web server does not start", where=str(self.log_dir))
         script = _WebScript(self, pipeline)
@@ -152,17 +163,22 @@ class Play:
 
     def _kill(self, pipeline: Pipeline, target: str, pids: Sequence[int | None], after: int) -> Kill:
         kill = Kill(target, [pid for pid in pids if pid], after)
-        pipeline.emit(tally.NOTES_TYPE, target=target, pids=kill.pids, signal="SIGKILL")
+        self.note(pipeline, target=target, pids=kill.pids, signal="SIGKILL")
         for pid in kill.pids:
             os.kill(pid, signal.SIGKILL)
         self.kills.append(kill)
         return kill
 
+    def note(self, pipeline: Pipeline, **fault: Any) -> None:
+        """Record what is done to the pipeline."""
+        self._noted += pipeline.emit(tally.NOTES_TYPE, **fault) > 0
+
     def _await_writer(self) -> None:
         said = self.places.runtime("writer.json")
-        self._await("the writer to start", lambda: (files.read_json(said) or {}).get("state") == "writing")
+        self.wait_for("the writer to start", lambda: (files.read_json(said) or {}).get("state") == "writing")
 
-    def _await(self, what: str, is_there: Callable[[], bool]) -> None:
+    def wait_for(self, what: str, is_there: Callable[[], bool]) -> None:
+        """Wait until something holds. PipelineError when it takes too long."""
         deadline = clock.Deadline(_PATIENCE_SEC)
         while not is_there():
             if deadline.has_passed:

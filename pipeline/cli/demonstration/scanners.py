@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
+    from multiprocessing.synchronize import Event
 
     from pipeline.app import Pipeline
 
@@ -34,14 +35,17 @@ def scan(
     accepted: MutableSequence[int],
     index: int,
     pause: float,
+    is_over: Event | None = None,
 ) -> None:
     """
-    Emit a record for each file. Runs in a process of its own.
+    Emit a record for each file, until `is_over`. Runs in a process of its own.
 
     `accepted[index]` lies in shared memory: how many were accepted is known even if this process is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one who started us
     for path in paths:
+        if is_over is not None and is_over.is_set():
+            return
         if pipeline.emit(ACTION_TYPE, scanner=name, **describe(path)):
             accepted[index] += 1
         time.sleep(pause)

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from pipeline.cli.demonstration.outage import Outage
     from pipeline.cli.demonstration.tally import Row
     from pipeline.verification import Report
 
-_COLUMNS: Final = ("producer", "how it ended", "accepted", "stored", "lost", "twice")
+_COLUMNS: Final = ("producer", "how it ended", "accepted", "stored", "replayed", "lost", "twice")
 _ENDS: Final = {
     "producer_closed": "by itself",
     "producer_died": "killed, and the stream says so",
@@ -23,10 +24,11 @@ _ENDS: Final = {
 }
 
 
-def opening(log_dir: Path) -> Iterator[str]:
+def opening(log_dir: Path, elsewhere: Path) -> Iterator[str]:
     """Yield the lines before the first act."""
-    yield _title("What happens to records when processes are killed")
-    yield f"Everything is in {log_dir}"
+    yield _bold("What happens to records when processes are killed and files cannot be written")
+    yield f"The log directory is {log_dir}"
+    yield f"Records that it cannot take go to {elsewhere}"
 
 
 def act(name: str, facts: dict[str, Any]) -> Iterator[str]:
@@ -36,28 +38,28 @@ def act(name: str, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _scan(facts: dict[str, Any]) -> Iterator[str]:
-    yield _title(f"{facts['processes']} processes read every file of Python's standard library")
+    yield _bold(f"{facts['processes']} processes read every file of Python's standard library")
     yield f"{facts['files']:,} files in {facts['root']}. Each becomes a record with its size, date, lines and"
     yield "first line. The processes only call emit(); a writer process, which the library has started,"
     yield "brings the records into the day's file."
 
 
 def _writer_killed(facts: dict[str, Any]) -> Iterator[str]:
-    yield _title(f"kill -9 of the writer, pid {facts['pids'][0]}, after {facts['after']:,} records")
+    yield _bold(f"kill -9 of the writer, pid {facts['pids'][0]}, after {facts['after']:,} records")
     yield "The scanners went on: their records wait in memory that outlives every process. A new writer found"
     yield f"the exact byte to go on from. Writing again after {_bold_seconds(facts['recovery_sec'])}."
 
 
 def _scanner_killed(facts: dict[str, Any]) -> Iterator[str]:
     done = f"after {facts['after']:,} of {facts['of']:,} files"
-    yield _title(f"kill -9 of {facts['target']}, pid {facts['pids'][0]}, {done}")
+    yield _bold(f"kill -9 of {facts['target']}, pid {facts['pids'][0]}, {done}")
     yield "It could not say goodbye. What it had emitted is kept all the same; what it had not read yet was"
     yield "never promised. See below."
 
 
 def _web(facts: dict[str, Any]) -> Iterator[str]:
     load, kill = facts["load"], facts["kill"]
-    yield _title("A web server under load, and kill -9 of supervisor and writer at once")
+    yield _bold("A web server under load, and kill -9 of supervisor and writer at once")
     yield "One record a request. With both gone nobody was left but the server itself: its emit() found that"
     recovery = kill.recovery_sec if kill else None
     yield f"out and started them again. Writing again after {_bold_seconds(recovery)}."
@@ -66,8 +68,27 @@ def _web(facts: dict[str, Any]) -> Iterator[str]:
     yield f"99 % within {most:.2f} ms, the slowest in {slowest:.1f} ms."
 
 
+def _outage(facts: dict[str, Any]) -> Iterator[str]:
+    seen: Outage = facts["outage"]
+    before, during, after = map(_bold, seen.health)
+    yield _bold(f"The log directory is gone for {seen.seconds:.1f} s, as when a volume fails")
+    yield f"The demo moved it away while {seen.scanner} was at work, and put a plain file in its place."
+    yield f"The writer could not append: {seen.error}."
+    yield f"{_bold_seconds(seen.kept_after_sec)} later records were in a fallback store instead, a database:"
+    yield seen.store
+    yield "Here it is beside the logs; by itself it is on another volume, if there is one. The scanner did"
+    yield f"not notice: {seen.accepted:,} more of its records were accepted. When the directory came back"
+    yield f"{seen.kept:,} were in the store: what the disk had not confirmed before goes there too."
+    yield f"Health said {before} before, and then {during}."
+    yield ""
+    yield _bold("The log directory is back")
+    yield "The writer found that out by itself, and replayed the store into files of their own:"
+    yield f"{seen.replayed:,} records, in {', '.join(seen.parts)}. The store was empty"
+    yield f"{_bold_seconds(seen.replayed_after_sec)} after the directory was back. Health says {after}."
+
+
 def _end(facts: dict[str, Any]) -> Iterator[str]:
-    yield _title("Everybody ends")
+    yield _bold("Everybody ends")
     yield "Nobody needed it any more, so the pipeline's own processes ended by themselves within"
     left = (
         "No daemon is left, and no queue in memory." if facts["is_clean"] else "Their queue is still there."
@@ -80,12 +101,17 @@ _ACTS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
     "writer_killed": _writer_killed,
     "scanner_killed": _scanner_killed,
     "web": _web,
+    "outage": _outage,
     "end": _end,
 }
 
 
 def is_right(rows: Sequence[Row], report: Report) -> bool:
-    """Whether everything accepted is stored, once and in order, and `verify` has proven it to every end."""
+    """
+    Whether everything accepted is stored, once and in order, and `verify` has proven it to every end.
+
+    That an outage was there and has left nothing behind was seen while it was played.
+    """
     return report.ok and not report.open and all(row.is_right for row in rows)
 
 
@@ -94,7 +120,7 @@ def closing(
 ) -> Iterator[str]:
     """Yield the table of what survived, the verdict, and what to try next."""
     yield ""
-    yield _title("What survived")
+    yield _bold("What survived")
     yield from _table(rows)
     yield ""
     yield from (f"{row.name}: {_note(row)}" for row in rows if row.stored != row.accepted or not row.is_right)
@@ -119,7 +145,8 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     end = _ENDS.get(row.end, row.end)
-    return (row.name, end, f"{row.accepted:,}", f"{row.stored:,}", f"{row.lost:,}", f"{row.twice:,}")
+    counts = (row.accepted, row.stored, row.replayed, row.lost, row.twice)
+    return (row.name, end, *(f"{count:,}" for count in counts))
 
 
 def _note(row: Row) -> str:
@@ -145,14 +172,14 @@ def _next_steps(log_dir: Path) -> Iterator[str]:
     yield "Look at it yourself:"
     yield f"  $ pipeline verify --dir {log_dir}"
     yield f"  $ tail -n 3 {days[-1]}"
-    yield f"  $ grep -hE 'producer_died|writer_restarted' {log_dir}/*.jsonl"
+    yield f"  $ grep -hE 'producer_died|writer_restarted|fallback_replayed' {log_dir}/*.jsonl"
     yield f"  $ jq -s 'group_by(.action_type)[] | [.[0].action_type, length]' -c {log_dir}/*.jsonl"
     yield f"  $ ls -l | pipeline record --dir {log_dir}"
 
 
-def _title(text: str) -> str:
-    return click.style(text, bold=True)
-
-
 def _bold_seconds(seconds: float | None) -> str:
-    return "never" if seconds is None else click.style(f"{seconds:.2f} s", bold=True)
+    return "never" if seconds is None else _bold(f"{seconds:.2f} s")
+
+
+def _bold(text: str) -> str:
+    return click.style(text, bold=True)
