@@ -57,7 +57,9 @@ def test_demo_proves_its_point_on_real_input(site: Site) -> None:
 
 def own_replayed(site: Site) -> int:
     """Return how many of the replayed records are the pipeline's own."""
-    lines = [json.loads(line) for path in site.log_dir.glob("*.r*.jsonl") for line in path.open()]
+    lines = [
+        json.loads(line) for path in site.log_dir.glob("*.r*.jsonl") for line in path.read_text().splitlines()
+    ]
     return sum(1 for line in lines if line["action_type"] not in ("file_scanned", "fault_injected"))
 
 

@@ -299,6 +299,19 @@ def test_a_writer_killed_on_its_way_to_the_fallback_loses_and_repeats_nothing(
     all_there(rig)
 
 
+def take_away(rig: Rig) -> Callable[[], object]:
+    """Put a plain file in the place of the log directory; returns what puts it back."""
+    away = rig.places.log_dir.with_name("away")
+    rig.places.log_dir.rename(away)
+    rig.places.log_dir.write_text("not a directory")
+
+    def put_back() -> None:
+        rig.places.log_dir.unlink()
+        away.rename(rig.places.log_dir)
+
+    return put_back
+
+
 def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig, disk: Disk) -> None:
     """Its predecessor was killed with a batch half written; nothing of the log directory can be used."""
     emitter = begun(rig)
@@ -307,9 +320,7 @@ def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig,
     rig.run_until_killed("writer.append.partial", 0)
     for tag in range(20, 30):
         rig.emit(emitter, tag)
-    away = rig.places.log_dir.with_name("away")
-    rig.places.log_dir.rename(away)
-    rig.places.log_dir.write_text("not a directory")
+    put_back = take_away(rig)
     rig.start_writer()
     run(rig, 5)
     assert held(rig) >= 20
@@ -317,8 +328,7 @@ def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig,
     rig.start_writer()
     rig.emit(emitter, 30)
     run(rig, 5)
-    rig.places.log_dir.unlink()
-    away.rename(rig.places.log_dir)
+    put_back()
     run(rig, 70)
     all_there(rig)
 
@@ -337,39 +347,21 @@ def test_a_first_writer_of_all_begins_with_the_fallback(rig: Rig) -> None:
     all_there(rig)
 
 
-def test_a_log_directory_that_comes_back_with_its_files_has_each_record_once(rig: Rig) -> None:
-    """Moved away under load and moved back: what was not durable in it is cut, as it is delivered again."""
+@pytest.mark.parametrize(("away_sec", "back_sec"), [(20, 70), (3, 5)])
+def test_a_log_directory_that_comes_back_with_its_files_has_each_record_once(
+    rig: Rig, away_sec: float, back_sec: float
+) -> None:
+    """Moved under load and moved back: what was not durable in it is cut, also before the breaker opens."""
     emitter = begun(rig)
     rig.emit(emitter, 10)
     rig.step(2)
-    away = rig.places.log_dir.with_name("away")
-    rig.places.log_dir.rename(away)
-    rig.places.log_dir.write_text("not a directory")
+    put_back = take_away(rig)
     rig.emit(emitter, 11)
-    run(rig, 20)
+    run(rig, away_sec)
     assert held(rig) >= 1
-    rig.places.log_dir.unlink()
-    away.rename(rig.places.log_dir)
-    run(rig, 70)
-    all_there(rig)
-
-
-def test_files_are_cut_as_soon_as_they_work_again(rig: Rig) -> None:
-    """Back before the breaker opens: no probe comes for half a minute, and the writer may end before."""
-    emitter = begun(rig)
-    rig.emit(emitter, 10)
-    rig.step(2)
-    away = rig.places.log_dir.with_name("away")
-    rig.places.log_dir.rename(away)
-    rig.places.log_dir.write_text("not a directory")
-    rig.emit(emitter, 11)
-    run(rig, 3)
-    assert held(rig) >= 1
-    assert rig.writer.delivery.breaker.state == "closed"
-    rig.places.log_dir.unlink()
-    away.rename(rig.places.log_dir)
+    put_back()
     rig.emit(emitter, 12)
-    run(rig, 5)
+    run(rig, back_sec)
     assert rig.writer.pump.retreat.cuts == []
     all_there(rig)
 
