@@ -136,6 +136,8 @@ class Writer:
         self._is_abandoned = self._has_nobody_and_nowhere()
         if self._is_abandoned:
             return False
+        for lane in self.lanes.all():
+            self.announcer.stub(lane)
         has_moved = self._deliver()
         if self._is_sync_due(is_urgent=bool(ended)):
             self._sync()

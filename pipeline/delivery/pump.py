@@ -176,10 +176,12 @@ class Pump:
     def _append(
         self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
     ) -> bool:
-        """Append the slices to the period's file, once; False when a deleted one's have to come first."""
+        """Append the slices to the period's file, once; False when something else has to come first."""
         file = self._settled_file(period)
         if file is None:
             return False
+        if not self._take(slices):
+            return False  # dropped since they were found: look again
         chunks = [self._read(piece) for piece in slices]
         added = 0 if is_again else sum(chunk.count(b"\n") for chunk in chunks)
         intent = Intent(
@@ -259,7 +261,7 @@ class Pump:
         skipped: list[Slice] = []
         for lane in lanes[start:] + lanes[:start]:
             pending = lane.tailer.pending(room)
-            if not pending:
+            if not pending and lane.tailer.stub is None:
                 lane.tailer.stored = None
             for found, piece in pending:
                 is_full = len(slices) + len(skipped) + _FRAGMENTS_MAX > BATCH_SLICES_MAX
@@ -329,6 +331,11 @@ class Pump:
         failpoint.reach("writer.checkpoint.after")
         for lane in releasable:
             lane.tailer.release(with_disk=is_safe)
+
+    def _take(self, slices: list[Slice]) -> bool:
+        """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""
+        segments = {(piece.producer, piece.serial) for piece in slices}
+        return all(self.lanes.watched[producer].tailer.take(serial) for producer, serial in segments)
 
     def _period_of(self, piece: Slice) -> str:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period

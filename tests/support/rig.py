@@ -315,7 +315,7 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            if path.startswith(str(self.home)) and not path.endswith((".seg", ".new")):
+            if path.startswith(str(self.home)) and not path.endswith((".seg", ".taken", ".new")):
                 os.close(fd)
 
     def _monotonic(self) -> float:

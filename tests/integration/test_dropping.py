@@ -1,0 +1,450 @@
+"""
+A full queue under `drop_oldest`: the oldest gives way, every record that went is named, critical ones stay.
+
+The producers and the writer are the real ones, in this process and under the test's clock
+(tests/support/rig.py). The judge is the same everywhere: of each producer, what is stored and what
+`records_dropped` records name are together 1 … n, and nothing is in both.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.rig import Killed, Rig
+
+from pipeline.emitter import Emitter
+from pipeline.queue import chain, usage
+from pipeline.verification import verify
+
+QUOTA_MB = 0.125
+_SIZE = 200
+
+RigOf = Callable[..., Rig]
+
+
+@pytest.fixture
+def rig_of() -> Iterator[RigOf]:
+    """Give a function that makes a rig with a small quota, under the default policy."""
+    made: list[Rig] = []
+
+    def make(**settings: Any) -> Rig:
+        made.append(Rig(**{"queue_max_mb": QUOTA_MB} | settings))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.close()
+
+
+def used(rig: Rig) -> int:
+    """Return the bytes that all segments take."""
+    return usage.used_bytes(rig.places.lanes_dir) + usage.used_bytes(rig.places.disk_lanes_dir)
+
+
+def stubs(rig: Rig) -> int:
+    """Return how many stubs stand in the queue."""
+    paths = [
+        path
+        for parent in (rig.places.lanes_dir, rig.places.disk_lanes_dir)
+        for lane in (parent.iterdir() if parent.is_dir() else ())
+        if lane.is_dir()
+        for path in chain.segments_in(lane).values()
+    ]
+    return sum(path.read_bytes()[12] >= 4 for path in paths)
+
+
+def named(records: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Return the numbers of each producer that `records_dropped` records name."""
+    found: dict[str, list[int]] = {}
+    for record in records:
+        if record["action_type"] == "records_dropped" and "first_action_number" in record:
+            numbers = set(range(record["first_action_number"], record["last_action_number"] + 1))
+            numbers -= set(record.get("kept", ()))
+            assert len(numbers) == record["count"]
+            assert record["reason"] == "drop_oldest"
+            found.setdefault(record["subject"], []).extend(numbers)
+    return found
+
+
+def settle(rig: Rig, *, may_repeat: bool = False) -> tuple[set[int], int]:
+    """Drain, and judge; returns (the tags that are stored, how many records were dropped)."""
+    rig.drain()
+    rig.pass_time(2.0)
+    rig.drain()
+    records = rig.records()
+    gone = named(records)
+    stored: dict[str, list[int]] = {}
+    for record in records:
+        stored.setdefault(record["producer"], []).append(record["action_number"])
+    for producer in {*stored, *gone}:
+        dropped = gone.get(producer, [])
+        assert may_repeat or len(set(dropped)) == len(dropped), "a drop was told twice"
+        both = sorted([*stored.get(producer, ()), *set(dropped)])
+        assert both == list(range(1, len(both) + 1)), f"{producer}: {both[:20]} … {both[-20:]}"
+    report = verify(rig.places.log_dir)
+    assert report.ok, [finding.sentence for finding in report.findings]
+    tags = [record["tag"] for record in records if "tag" in record]
+    assert len(set(tags)) == len(tags)
+    return set(tags), sum(len(set(numbers)) for numbers in gone.values())
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("lanes", ["memory", "disk"])
+def test_the_newest_stay_and_the_others_are_named(rig_of: RigOf, lanes: str) -> None:
+    """Eight times the quota while nobody writes: all are accepted, the tail is stored, the rest is named."""
+    rig = rig_of(lanes=lanes)
+    emitter = rig.producer()
+    for tag in range(3000):
+        assert rig.emit(emitter, tag, _SIZE)
+    assert used(rig) <= QUOTA_MB * (1 << 20)
+    assert emitter.refused() == {}
+    tags, dropped = settle(rig)
+    assert len(tags) + dropped == 3000
+    assert tags == set(range(dropped, 3000)), "of what must go, the newest stays"
+    assert len(tags) > 200, "more was dropped than had to"
+
+
+@pytest.mark.parametrize("lanes", ["memory", "disk"])
+def test_no_critical_record_is_dropped_to_make_room(rig_of: RigOf, lanes: str) -> None:
+    """One in twenty is an error: all of them are in the files, in their order, between the drops."""
+    rig = rig_of(lanes=lanes, critical_action_types=("payment",))
+    emitter = rig.producer()
+    kinds = [{"level": "ERROR"}, {"level": "critical"}, {"status": "error"}, {"level": "Fatal"}]
+    for tag in range(3000):
+        assert rig.emit(emitter, tag, _SIZE, **(kinds[tag // 20 % 4] if tag % 20 == 7 else {}))
+    assert emitter.emit("payment", tag=5000, fill="x" * 900)
+    assert emitter.emit("tool_error", tag=5001)
+    for tag in range(6000, 6300):
+        assert rig.emit(emitter, tag, _SIZE)
+    tags, dropped = settle(rig)
+    assert tags >= {tag for tag in range(3000) if tag % 20 == 7} | {5000, 5001}
+    assert dropped > 2000
+
+
+def test_a_queue_of_critical_records_drops_nothing(rig_of: RigOf) -> None:
+    """There is nothing to make room with: ordinary ones are refused, critical ones time out, all is told."""
+    rig = rig_of(critical_timeout_sec=0.5)
+    emitter = rig.producer()
+    tag = 0
+    while rig.emit(emitter, tag, _SIZE, level="ERROR"):
+        tag += 1
+    rig.pass_time(0.1)
+    assert not rig.emit(emitter, tag + 1, _SIZE)
+    assert emitter.refused() == {"critical_timeout": 1, "queue_full": 1}
+    assert settle(rig) == (set(range(tag)), 0)
+
+
+def test_the_oldest_goes_whoever_it_belongs_to(rig_of: RigOf) -> None:
+    """A quiet producer's old segments make room for a busy one, and it goes on in its own last one."""
+    rig = rig_of()
+    quiet, busy = rig.producer(), rig.producer()
+    for tag in range(60):
+        assert rig.emit(quiet, tag, _SIZE)
+    rig.pass_time(5.0)
+    for tag in range(1000, 1400):
+        assert rig.emit(busy, tag, _SIZE)
+    for tag in range(60, 70):
+        assert rig.emit(quiet, tag, 10)
+    tags, dropped = settle(rig)
+    assert not tags & set(range(20)), "the oldest are still there"
+    assert tags >= set(range(60, 70)) | set(range(1200, 1400))
+    assert dropped > 20
+
+
+def test_a_writer_that_cannot_write_keeps_only_what_it_has_begun_to_read(rig_of: RigOf) -> None:
+    """It holds descriptors on all segments, which does not make them its own: the oldest go all the same."""
+    rig = rig_of()
+    emitter = rig.producer()
+    rig.start_writer()
+    rig.drain()
+    rig.write_room = 100
+    for tag in range(3000):
+        assert rig.emit(emitter, tag, _SIZE)
+        if tag % 50 == 0:
+            rig.step()
+            rig.pass_time(1.1)
+    for _ in range(3):
+        rig.step()
+        rig.pass_time(0.6)
+    held = [path for path in map(_path_of, os.listdir("/proc/self/fd")) if str(rig.home) in path]
+    assert not [path for path in held if path.endswith(".seg (deleted)")], "dropped, and still taking space"
+    tags, dropped = settle(rig)
+    assert len(tags) + dropped == 3000
+    assert 0 in tags, "what it had begun to write was dropped"
+    assert tags >= set(range(2800, 3000))
+
+
+def _path_of(fd: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "writer.take.before",
+        "writer.take.after",
+        "writer.intent.after",
+        "writer.append.partial",
+        "writer.append.after",
+        "writer.commit.after",
+        "writer.release.before_unlink",
+        "writer.release.after_unlink",
+    ],
+)
+def test_what_a_killed_writer_had_begun_is_not_dropped(rig_of: RigOf, point: str) -> None:
+    """Killed on its way through the queue, which is then overrun: nothing is both stored and dropped."""
+    rig = rig_of()
+    emitter = rig.producer()
+    tags = iter(range(1 << 20))
+    for turn in range(4):
+        for _ in range(150):
+            assert rig.emit(emitter, next(tags), _SIZE)
+        assert rig.run_until_killed(point, skip=turn) or turn
+        for _ in range(500):
+            assert rig.emit(emitter, next(tags), _SIZE)
+    settle(rig, may_repeat=True)
+
+
+@pytest.mark.parametrize("point", ["writer.drop.told", "writer.drop.passed", "writer.append.after"])
+def test_a_successor_tells_a_drop_again_rather_than_not(rig_of: RigOf, point: str) -> None:
+    """Killed between telling and going on: the gap is named, the same numbers if twice."""
+    rig = rig_of()
+    emitter = rig.producer()
+    for tag in range(1500):
+        assert rig.emit(emitter, tag, _SIZE, **({"level": "ERROR"} if tag % 9 == 0 else {}))
+    assert sum(rig.run_until_killed(point, turns=40) for _ in range(5)) > 0
+    tags, dropped = settle(rig, may_repeat=True)
+    assert tags >= set(range(0, 1500, 9))
+    assert dropped > 500
+
+
+@pytest.mark.parametrize("lanes", ["memory", "disk"])
+@pytest.mark.parametrize("point", ["emit.drop.drafted", "emit.drop.replaced"])
+def test_a_dropper_killed_at_any_step_loses_nothing_it_does_not_name(
+    rig_of: RigOf, point: str, lanes: str
+) -> None:
+    """Its own segments or another's: dropped whole, or not at all; the next one goes on."""
+    rig = rig_of(lanes=lanes)
+    survivor = rig.producer()
+    tags = iter(range(50_000))
+    for tag in range(60_000, 60_200):
+        assert rig.emit(survivor, tag, _SIZE, level="ERROR" if tag % 20 == 0 else "INFO")
+    for skip in range(4):
+        victim = rig.producer()
+        rig.aim = (point, skip)
+        with pytest.raises(Killed):
+            _emit_until_killed(rig, victim, tags)
+        rig.aim = ("", 0)
+        rig.abandon(victim)
+        for tag in range(50_000 + 1000 * skip, 50_100 + 1000 * skip):
+            assert rig.emit(survivor, tag, _SIZE)
+    stored, dropped = settle(rig)
+    assert stored >= set(range(60_000, 60_200, 20))
+    assert dropped > 0
+
+
+def _emit_until_killed(rig: Rig, emitter: Emitter, tags: Iterator[int]) -> None:
+    for tag in tags:
+        assert rig.emit(emitter, tag, _SIZE)
+
+
+def test_a_dropper_that_comes_late_is_not_heard(rig_of: RigOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its look at a segment and the rename the writer takes it, delivers it, and releases it."""
+    rig = rig_of()
+    emitter = rig.producer()
+    rig.start_writer()
+    rig.write_room = 0
+    for tag in range(300):
+        assert rig.emit(emitter, tag, _SIZE)
+    done = []
+
+    def reach(name: str) -> None:
+        if name == "emit.drop.drafted" and not done:
+            done.append(name)
+            rig.write_room = None
+            for _ in range(12):
+                rig.step()
+                rig.pass_time(1.1)
+
+    monkeypatch.setattr("pipeline.host.failpoint.reach", reach)
+    tag = 300
+    while not done:
+        assert rig.emit(emitter, tag, _SIZE)
+        tag += 1
+    tags, dropped = settle(rig)
+    assert (tags, dropped) == (set(range(tag)), 0)
+
+
+def test_two_droppers_at_one_segment_drop_it_once(rig_of: RigOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one reads it, is overtaken by the first, and puts the same stub in its place."""
+    rig = rig_of()
+    slow, quick = rig.producer(), rig.producer()
+    tags = iter(range(1 << 20))
+    overtaken = []
+
+    def reach(name: str) -> None:
+        if name == "emit.drop.drafted" and len(overtaken) < 12 and next(tags) % 3 == 0:
+            overtaken.append(name)
+            for _ in range(20):
+                rig.emit(quick, next(tags), _SIZE)
+
+    monkeypatch.setattr("pipeline.host.failpoint.reach", reach)
+    critical = set()
+    for _ in range(1000):
+        tag = next(tags)
+        level = "ERROR" if tag % 40 == 0 else "INFO"
+        if rig.emit(slow, tag, _SIZE, level=level) and level == "ERROR":
+            critical.add(tag)
+    stored, dropped = settle(rig)
+    assert len(overtaken) == 12
+    assert stored >= critical
+    assert dropped > 500
+
+
+def test_a_dropped_record_is_not_reported_durable(rig_of: RigOf) -> None:
+    """Its place was passed, but by a drop: who waits for it is not told that it is safe."""
+    rig = rig_of()
+    emitter = rig.producer()
+    assert rig.emit(emitter, 0, _SIZE)
+    receipts = emitter.receipts()
+    for tag in range(1, 2000):
+        assert rig.emit(emitter, tag, _SIZE)
+    later = emitter.receipts()
+    settle(rig)
+    assert not emitter.arrived(receipts, durable=True)
+    assert emitter.arrived(later, durable=True)
+    assert emitter.flush(timeout=0.0, durable=True)
+
+
+def test_a_record_larger_than_the_quota_drops_nothing(rig_of: RigOf) -> None:
+    """Nor does one that finds no place for another reason than want of room."""
+    rig = rig_of(queue_max_mb=1.0)
+    emitter = rig.producer()
+    for tag in range(100):
+        assert rig.emit(emitter, tag, 5000)
+    assert not rig.emit(emitter, 100, 2 << 20)
+    rig.memory_share = 0
+    rig.places.disk_lanes_dir.parent.mkdir(parents=True, exist_ok=True)
+    rig.places.disk_lanes_dir.write_text("no directory")
+    for tag in range(200, 300):
+        rig.pass_time(0.1)
+        rig.emit(emitter, tag, 5000)
+    rig.places.disk_lanes_dir.unlink()
+    tags, dropped = settle(rig)
+    assert dropped == 0
+    assert set(range(100)) <= tags
+
+
+def test_memory_makes_room_for_itself_where_the_disk_refuses(rig_of: RigOf) -> None:
+    """Far below the quota, but the memory share is used up and the disk is full: the oldest in memory go."""
+    rig = rig_of(queue_max_mb=64.0)
+    rig.memory_share = 64 * 1024
+    rig.places.disk_lanes_dir.parent.mkdir(parents=True, exist_ok=True)
+    rig.places.disk_lanes_dir.write_text("no directory")
+    emitter = rig.producer()
+    for tag in range(2000):
+        assert rig.emit(emitter, tag, _SIZE)
+    rig.places.disk_lanes_dir.unlink()
+    tags, dropped = settle(rig)
+    assert tags == set(range(dropped, 2000))
+    assert dropped > 1000
+
+
+def test_drops_show_in_the_depth_until_they_are_told(rig_of: RigOf) -> None:
+    """Health knows of them while the outage lasts, and counts each once when it is over."""
+    from pipeline.queue import depth
+
+    rig = rig_of()
+    emitter = rig.producer()
+    for tag in range(2000):
+        assert rig.emit(emitter, tag, _SIZE, **({"level": "ERROR"} if tag % 50 == 0 else {}))
+    waiting = depth.measure(rig.places.lanes_dir)
+    tags, dropped = settle(rig)
+    assert waiting.dropped == dropped
+    assert waiting.records == len(tags)
+    assert rig.writer.announcer.dropped == {"drop_oldest": dropped}
+    assert depth.measure(rig.places.lanes_dir).dropped == 0
+
+
+def test_random_histories_store_or_name_every_record(rig_of: RigOf, seed: int) -> None:
+    """Producers, kills of anybody anywhere, full disks, memory that comes and goes, files that are asked."""
+    for turn in range(8):
+        _history(rig_of(), random.Random(f"{seed}/{turn}"))
+
+
+_POINTS = (
+    *("writer.take.before", "writer.take.after", "writer.drop.told", "writer.drop.passed"),
+    *("writer.append.partial", "writer.append.after", "writer.commit.after", "writer.position.stored"),
+    *(
+        "writer.intent.after",
+        "writer.sync.published",
+        "writer.release.before_unlink",
+        "writer.recover.looked",
+    ),
+    *("writer.release.after_unlink", "writer.recover.trust", "writer.lane.before_remove"),
+)
+_EMIT_POINTS = ("emit.drop.drafted", "emit.drop.replaced", "emit.segment.created", "emit.segment.succeeded")
+
+
+def _history(rig: Rig, dice: random.Random) -> None:
+    tags = iter(range(1 << 20))
+    critical: set[int] = set()
+    for _ in range(dice.randrange(5, 30)):
+        match dice.randrange(10):
+            case 0 | 1 | 2 | 3:
+                _emit_some(rig, dice, tags, critical)
+            case 4:
+                rig.write_room = None
+                rig.run_until_killed(dice.choice(_POINTS), dice.randrange(4))
+            case 5:
+                rig.write_room = None
+                if rig.writer is None:
+                    rig.start_writer()
+                rig.write_room = dice.choice([None, 0, 500, 5000])
+                for _ in range(dice.randrange(6)):
+                    rig.step()
+                    rig.pass_time(0.6)
+            case 6:
+                if rig.writer is not None:
+                    rig.kill_writer()
+                    if dice.random() < 0.3:
+                        rig.page.write_bytes(b"")
+            case 7:
+                rig.memory_share = dice.choice([0, 30_000, 1 << 40])
+            case 8:
+                _kill_in_emit(rig, dice, tags, critical)
+            case 9:
+                rig.wall += dice.choice([0, 86_400]) * 1_000_000_000
+    rig.write_room = None
+    stored, _ = settle(rig, may_repeat=True)
+    assert stored >= critical, f"critical and gone: {sorted(critical - stored)[:20]}"
+
+
+def _emitter(rig: Rig, dice: random.Random) -> Emitter:
+    if not rig.emitters or (len(rig.emitters) < 3 and dice.random() < 0.2):
+        rig.producer()
+    return dice.choice(rig.emitters)
+
+
+def _emit_some(rig: Rig, dice: random.Random, tags: Iterator[int], critical: set[int]) -> None:
+    emitter = _emitter(rig, dice)
+    for _ in range(dice.choice([5, 50, 400])):
+        tag, is_critical = next(tags), dice.random() < 0.05
+        if rig.emit(emitter, tag, dice.choice([10, 200, 900]), **({"level": "ERROR"} if is_critical else {})):
+            critical.update({tag} if is_critical else ())
+
+
+def _kill_in_emit(rig: Rig, dice: random.Random, tags: Iterator[int], critical: set[int]) -> None:
+    emitter = _emitter(rig, dice)
+    rig.aim = (dice.choice(_EMIT_POINTS), dice.randrange(3))
+    try:
+        for _ in range(200):
+            rig.emit(emitter, next(tags), 200)
+    except Killed:
+        rig.abandon(emitter)
+    rig.aim = ("", 0)
