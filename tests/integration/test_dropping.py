@@ -7,16 +7,15 @@ The producers and the writer are the real ones, in this process and under the te
 """
 
 import os
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.dropped import settle, used
 from support.rig import Killed, Rig
 
 from pipeline.emitter import Emitter
-from pipeline.queue import chain, usage
-from pipeline.verification import verify
+from pipeline.queue import depth
 
 QUOTA_MB = 0.125
 _SIZE = 200
@@ -36,58 +35,6 @@ def rig_of() -> Iterator[RigOf]:
     yield make
     for rig in made:
         rig.close()
-
-
-def used(rig: Rig) -> int:
-    """Return the bytes that all segments take."""
-    return usage.used_bytes(rig.places.lanes_dir) + usage.used_bytes(rig.places.disk_lanes_dir)
-
-
-def stubs(rig: Rig) -> int:
-    """Return how many stubs stand in the queue."""
-    paths = [
-        path
-        for parent in (rig.places.lanes_dir, rig.places.disk_lanes_dir)
-        for lane in (parent.iterdir() if parent.is_dir() else ())
-        if lane.is_dir()
-        for path in chain.segments_in(lane).values()
-    ]
-    return sum(path.read_bytes()[12] >= 4 for path in paths)
-
-
-def named(records: list[dict[str, Any]]) -> dict[str, list[int]]:
-    """Return the numbers of each producer that `records_dropped` records name."""
-    found: dict[str, list[int]] = {}
-    for record in records:
-        if record["action_type"] == "records_dropped" and "first_action_number" in record:
-            numbers = set(range(record["first_action_number"], record["last_action_number"] + 1))
-            numbers -= set(record.get("kept", ()))
-            assert len(numbers) == record["count"]
-            assert record["reason"] == "drop_oldest"
-            found.setdefault(record["subject"], []).extend(numbers)
-    return found
-
-
-def settle(rig: Rig, *, may_repeat: bool = False) -> tuple[set[int], int]:
-    """Drain, and judge; returns (the tags that are stored, how many records were dropped)."""
-    rig.drain()
-    rig.pass_time(2.0)
-    rig.drain()
-    records = rig.records()
-    gone = named(records)
-    stored: dict[str, list[int]] = {}
-    for record in records:
-        stored.setdefault(record["producer"], []).append(record["action_number"])
-    for producer in {*stored, *gone}:
-        dropped = gone.get(producer, [])
-        assert may_repeat or len(set(dropped)) == len(dropped), "a drop was told twice"
-        both = sorted([*stored.get(producer, ()), *set(dropped)])
-        assert both == list(range(1, len(both) + 1)), f"{producer}: {both[:20]} … {both[-20:]}"
-    report = verify(rig.places.log_dir)
-    assert report.ok, [finding.sentence for finding in report.findings]
-    tags = [record["tag"] for record in records if "tag" in record]
-    assert len(set(tags)) == len(tags)
-    return set(tags), sum(len(set(numbers)) for numbers in gone.values())
 
 
 @pytest.mark.smoke
@@ -357,8 +304,6 @@ def test_memory_makes_room_for_itself_where_the_disk_refuses(rig_of: RigOf) -> N
 
 def test_drops_show_in_the_depth_until_they_are_told(rig_of: RigOf) -> None:
     """Health knows of them while the outage lasts, and counts each once when it is over."""
-    from pipeline.queue import depth
-
     rig = rig_of()
     emitter = rig.producer()
     for tag in range(2000):
@@ -369,82 +314,3 @@ def test_drops_show_in_the_depth_until_they_are_told(rig_of: RigOf) -> None:
     assert waiting.records == len(tags)
     assert rig.writer.announcer.dropped == {"drop_oldest": dropped}
     assert depth.measure(rig.places.lanes_dir).dropped == 0
-
-
-def test_random_histories_store_or_name_every_record(rig_of: RigOf, seed: int) -> None:
-    """Producers, kills of anybody anywhere, full disks, memory that comes and goes, files that are asked."""
-    for turn in range(8):
-        _history(rig_of(), random.Random(f"{seed}/{turn}"))
-
-
-_POINTS = (
-    *("writer.take.before", "writer.take.after", "writer.drop.told", "writer.drop.passed"),
-    *("writer.append.partial", "writer.append.after", "writer.commit.after", "writer.position.stored"),
-    *(
-        "writer.intent.after",
-        "writer.sync.published",
-        "writer.release.before_unlink",
-        "writer.recover.looked",
-    ),
-    *("writer.release.after_unlink", "writer.recover.trust", "writer.lane.before_remove"),
-)
-_EMIT_POINTS = ("emit.drop.drafted", "emit.drop.replaced", "emit.segment.created", "emit.segment.succeeded")
-
-
-def _history(rig: Rig, dice: random.Random) -> None:
-    tags = iter(range(1 << 20))
-    critical: set[int] = set()
-    for _ in range(dice.randrange(5, 30)):
-        match dice.randrange(10):
-            case 0 | 1 | 2 | 3:
-                _emit_some(rig, dice, tags, critical)
-            case 4:
-                rig.write_room = None
-                rig.run_until_killed(dice.choice(_POINTS), dice.randrange(4))
-            case 5:
-                rig.write_room = None
-                if rig.writer is None:
-                    rig.start_writer()
-                rig.write_room = dice.choice([None, 0, 500, 5000])
-                for _ in range(dice.randrange(6)):
-                    rig.step()
-                    rig.pass_time(0.6)
-            case 6:
-                if rig.writer is not None:
-                    rig.kill_writer()
-                    if dice.random() < 0.3:
-                        rig.page.write_bytes(b"")
-            case 7:
-                rig.memory_share = dice.choice([0, 30_000, 1 << 40])
-            case 8:
-                _kill_in_emit(rig, dice, tags, critical)
-            case 9:
-                rig.wall += dice.choice([0, 86_400]) * 1_000_000_000
-    rig.write_room = None
-    stored, _ = settle(rig, may_repeat=True)
-    assert stored >= critical, f"critical and gone: {sorted(critical - stored)[:20]}"
-
-
-def _emitter(rig: Rig, dice: random.Random) -> Emitter:
-    if not rig.emitters or (len(rig.emitters) < 3 and dice.random() < 0.2):
-        rig.producer()
-    return dice.choice(rig.emitters)
-
-
-def _emit_some(rig: Rig, dice: random.Random, tags: Iterator[int], critical: set[int]) -> None:
-    emitter = _emitter(rig, dice)
-    for _ in range(dice.choice([5, 50, 400])):
-        tag, is_critical = next(tags), dice.random() < 0.05
-        if rig.emit(emitter, tag, dice.choice([10, 200, 900]), **({"level": "ERROR"} if is_critical else {})):
-            critical.update({tag} if is_critical else ())
-
-
-def _kill_in_emit(rig: Rig, dice: random.Random, tags: Iterator[int], critical: set[int]) -> None:
-    emitter = _emitter(rig, dice)
-    rig.aim = (dice.choice(_EMIT_POINTS), dice.randrange(3))
-    try:
-        for _ in range(200):
-            rig.emit(emitter, next(tags), 200)
-    except Killed:
-        rig.abandon(emitter)
-    rig.aim = ("", 0)

@@ -69,6 +69,8 @@ class Plan:
     big_share: float = 0.01
     records: int = 0
     """How many records each source emits; 0: until it is told to stop."""
+    critical_every: int = 0
+    """Every nth record of a source is an error; 0: none."""
     age_sec: int = 0
     """How far in the past the producers' clocks are."""
     closes: bool = True
@@ -89,11 +91,13 @@ class Ground:
         """Whether somebody removed what would prove how a producer ended."""
         self._errors = (home / "stderr").open("w+b")
         self._apps: list[subprocess.Popen[bytes]] = []
+        self._critical_every = 0
 
     # What runs
 
     def start(self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = "") -> subprocess.Popen[bytes]:
         """Start the application; `root` is a runtime root of its own below the ground's."""
+        self._critical_every = max(self._critical_every, plan.critical_every)
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
         env = dict(_ENVIRONMENT)
         env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
@@ -234,7 +238,9 @@ class Ground:
 
     def judge(self) -> oracle.Verdict:
         """Compare files and ledger, and look for what was left behind."""
-        verdict = oracle.judge(self.log_dir, self.ledger.rows(), self.foreign)
+        verdict = oracle.judge(
+            self.log_dir, self.ledger.rows(), self.foreign, critical_every=self._critical_every
+        )
         if not self.foreign and not [p for p in oracle.files_in(self.log_dir) if p.suffix != ".jsonl"]:
             report = verify(self.log_dir)
             if not report.ok:
@@ -292,7 +298,7 @@ class Ground:
         """Return what a finished pipeline leaves behind and should not."""
         left = [str(path) for path in self.root.rglob("*")]
         belongings = self.log_dir / ".pipeline"
-        left += [str(path) for path in belongings.rglob("*.seg")]
+        left += [str(path) for kind in ("seg", "taken") for path in belongings.rglob(f"*.{kind}")]
         left += [str(path) for path in (belongings / "lanes").glob("*/*")]
         left += [str(path) for path in belongings.rglob(".*") if path.is_file()]
         left += [f"a lock on {path}" for path in belongings.glob("*.lock") if _is_locked(path)]

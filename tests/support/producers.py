@@ -44,8 +44,10 @@ def produce(pipeline: Pipeline, plan: dict[str, Any], source: int) -> None:
             length = dice.randrange(plan["big_chars"] if is_big else plan["small_chars"])
             start = dice.randrange(1 << 16)
             payload = _TEXT[start : start + length]
+            every = plan["critical_every"]
             number = pipeline.emit(
                 "crash_probe",
+                level="ERROR" if every and sequence % every == 0 else "INFO",
                 source=source,
                 seq=sequence,
                 payload=payload,
