@@ -8,10 +8,10 @@ Whose a segment is, its name decides, and only rename(2) changes that::
 
 So there is no moment at which a segment is half dropped. A dropper that is killed before the rename leaves a
 draft with a leading dot, which nobody reads and which goes with its lane; one that is killed behind it has
-dropped. If the writer was first, the stub is put where nothing is read any more, and its dropper, if it
-lives, takes it away again. If another dropper was first, both stubs say the same: a segment is dropped only
-when nothing can be added to it, so that its stub follows from it, whoever makes it. The space of a segment
-whose descriptor the writer holds comes back when the writer next looks, several times a second.
+dropped. If the writer was first, the stub is put where nothing is read any more, and the writer removes it
+when it comes by. If another dropper was first, both stubs say the same: a segment is dropped only when
+nothing can be added to it, so that its stub follows from it, whoever makes it. The space of a segment whose
+descriptor the writer holds comes back when the writer next looks, several times a second.
 
 Stubs that follow each other become one, or a long outage would leave a file for each segment: the next stub
 takes over what the one before it says, and that one is unlinked. Killed between, both stand there, and the
@@ -50,7 +50,6 @@ from pipeline.queue.layout import (
     pack_header,
     pack_note,
     segment_name,
-    taken_name,
     unpack_alive,
     unpack_header,
 )
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MERGED_BYTES_MAX: Final = 64 * KIB
+_LOOKS_MAX: Final = 8
 _STAMP: Final = slice(HEADER_BYTES + len(b'{"timestamp":"'), HEADER_BYTES + 64)
 
 
@@ -83,8 +83,18 @@ class Dropper:
         """From which serial on a lane's directory may hold something to drop."""
 
     def drop_oldest(self, parents: Collection[Path]) -> bool:
-        """Drop the oldest segment, in the lanes below these directories, that frees any space."""
-        return any(map(self._drop, sorted(self._victims(parents))))
+        """
+        Drop the oldest segment, in the lanes below these directories; whether that freed space.
+
+        Who found nothing but critical records looks again.
+        """
+        for _ in range(_LOOKS_MAX):
+            victims = sorted(self._victims(parents))
+            if not victims:
+                return False
+            if any(map(self._drop, victims)):
+                return True
+        return False
 
     def _victims(self, parents: Collection[Path]) -> Iterator[Victim]:
         """Yield the oldest segment of each lane's directory that can be dropped."""
@@ -124,21 +134,11 @@ class Dropper:
                 self._first[victim.path.parent] = victim.serial + 1
                 files.remove(draft)
                 return False
-            return self._put(draft, victim, before)
+            _put(draft, victim, before)
+            return True
         except (OSError, LaneError) as error:
             handlers.let_through(error)
             return False
-
-    def _put(self, draft: Path, victim: Victim, before: _Whole | None) -> bool:
-        """Put a finished stub in the place of its segment; False when the writer was first."""
-        draft.rename(victim.path)
-        failpoint.reach("emit.drop.replaced")
-        if victim.path.with_name(taken_name(victim.serial)).exists():
-            files.remove(victim.path)
-            return False
-        if before is not None:
-            files.remove(before.path)
-        return True
 
     def _write_stub(self, fd: int, whole: _Whole, before: _Whole | None) -> bool:
         """Write what takes the place of a segment, and of the stub before it; False if that frees nothing."""
@@ -199,6 +199,14 @@ def _stub_before(whole: _Whole) -> _Whole | None:
         return None
     before = _read_whole(serial, segments[serial])
     return before if before.header.is_stub and before.is_followed_by(whole) else None
+
+
+def _put(draft: Path, victim: Victim, before: _Whole | None) -> None:
+    """Put a finished stub in the place of its segment, and of the stub before it."""
+    draft.rename(victim.path)
+    failpoint.reach("emit.drop.replaced")
+    if before is not None:
+        files.remove(before.path)
 
 
 def _look_at(path: Path) -> tuple[Header | None, bytes]:

@@ -165,9 +165,11 @@ class Tailer:
     def open_all(self) -> None:
         """Open every segment that the lane's directories hold, in place of waiting to come to it."""
         for directory in self.directories:
-            for serial in chain.segments_in(directory):
+            for serial, path in chain.segments_in(directory).items():
                 if serial >= (self.durable >> OFFSET_BITS):
                     self._segment(serial)
+                elif serial not in self.segments and (left := self._opened(serial, path)):
+                    left.close()
         self._let_go_of_dropped()
 
     def start_at_first(self) -> None:
@@ -322,7 +324,7 @@ class Tailer:
         return None
 
     def _opened(self, serial: int, path: Path) -> OpenSegment | None:
-        """Open a segment; None when it is not there, or a stub for what is read already."""
+        """Open a segment; None when it is not there, or a stub for what is read already, which goes."""
         try:
             segment = OpenSegment.open(serial, path, is_taken=path.name == taken_name(serial))
         except LaneError as error:
@@ -330,6 +332,7 @@ class Tailer:
             return None
         if segment is not None and self._is_late(segment):
             segment.close()
+            files.remove(path)
             return None
         return segment
 

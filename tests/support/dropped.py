@@ -4,6 +4,7 @@ The judge of a queue that drops: what is stored and what is named is together ev
 For a rig (tests/support/rig.py), after a drain.
 """
 
+from pathlib import Path
 from typing import Any
 
 from support.rig import Rig
@@ -11,10 +12,24 @@ from support.rig import Rig
 from pipeline.queue import usage
 from pipeline.verification import verify
 
+_STUB = 4
+"""What marks a stub, in the thirteenth byte of its header."""
+
 
 def used(rig: Rig) -> int:
     """Return the bytes that all segments take."""
     return usage.used_bytes(rig.places.lanes_dir) + usage.used_bytes(rig.places.disk_lanes_dir)
+
+
+def stubs(rig: Rig) -> list[Path]:
+    """Return the stubs that stand in the queue."""
+    paths = (
+        path
+        for parent in (rig.places.lanes_dir, rig.places.disk_lanes_dir)
+        for kind in ("seg", "taken")
+        for path in parent.glob(f"*/*.{kind}")
+    )
+    return [path for path in paths if path.read_bytes()[12] >= _STUB]
 
 
 def named(records: list[dict[str, Any]]) -> dict[str, list[int]]:
