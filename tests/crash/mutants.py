@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants_of_drops import DROPS
+
 import pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,7 +175,7 @@ MUTANTS = [
     Mutant(
         "half a line of a disk lane committed",
         f"{_POINT}[emit.disk.partial]",
-        (("pipeline/queue/tailer.py", "end = known + newline + 1", "end = known + len(piece)"),),
+        (("pipeline/queue/opened.py", "end = known + newline + 1", "end = known + len(piece)"),),
     ),
     Mutant(
         "number not derived from the head",
@@ -218,6 +220,7 @@ MUTANTS = [
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
         (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
     ),
+    *(Mutant(name, test, ((file, old, new),)) for name, test, file, old, new in DROPS),
 ]
 
 
