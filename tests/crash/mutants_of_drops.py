@@ -1,6 +1,7 @@
 """The mutants of dropping and taking, for mutants.py: (mistake, test, file, what stands there, mistaken)."""
 
 _TEST = "../integration/test_dropping.py::test_"
+_RECOVERY = "../integration/test_dropping_and_recovery.py::test_"
 _LATE = _TEST + "a_dropper_that_comes_late_is_not_heard"
 _FIRST = _TEST + "the_newest_stay_and_the_others_are_named[memory]"
 _OVERTAKEN = _TEST + "a_writer_that_is_overtaken_reads_nothing_that_was_dropped"
@@ -123,14 +124,14 @@ DROPS = [
     ),
     (
         "stored records named",
-        _TEST + "a_take_that_a_power_cut_undid_names_nothing_that_is_stored",
+        _RECOVERY + "a_take_that_a_power_cut_undid_names_nothing_that_is_stored",
         _ANNOUNCER,
         " | (lane.tailer.stored or set())",
         "",
     ),
     (
         "what is stored forgotten at a stub",
-        _TEST + "what_lies_behind_a_drop_is_not_stored_again_when_the_files_are_asked",
+        _RECOVERY + "what_lies_behind_a_drop_is_not_stored_again_when_the_files_are_asked",
         _PUMP,
         "if not pending and lane.tailer.stub is None:",
         "if not pending:",
