@@ -88,6 +88,18 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def sync_ancestors(path: Path) -> None:
+    """Make durable that a directory is where it is: its name, and those above it on the same file system."""
+    device = path.stat().st_dev
+    for directory in path.parents:
+        try:
+            if directory.stat().st_dev != device:
+                return
+            sync_directory(directory)
+        except PermissionError:
+            return  # what we may not read is not ours, and older
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, None when there is no such file or it holds something else."""
     try:

@@ -101,7 +101,11 @@ class OpenSegment:
         return header._replace(head=max(self._last_line_end(), HEADER_BYTES))
 
     def _last_line_end(self) -> int:
-        """Return where the last whole line of a disk segment ends; only what is new is looked at."""
+        """
+        Return where the last whole line of a disk segment ends; only what is new is looked at.
+
+        It ends before a zero byte too: a power loss took what stood there, and what is behind was later.
+        """
         known = max(self.header.end, HEADER_BYTES)
         size = os.fstat(self.fd).st_size
         end = known
@@ -109,8 +113,11 @@ class OpenSegment:
             piece = files.pread_all(self.fd, min(1 << 20, size - known), known)
             if not piece:
                 break
-            newline = piece.rfind(b"\n")
+            hole = piece.find(b"\0")
+            newline = piece.rfind(b"\n", 0, hole if hole >= 0 else len(piece))
             if newline >= 0:
                 end = known + newline + 1
+            if hole >= 0:
+                break
             known += len(piece)
         return end

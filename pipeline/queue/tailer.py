@@ -25,6 +25,7 @@ from pipeline.queue.layout import (
     taken_name,
 )
 from pipeline.queue.opened import OpenSegment
+from pipeline.queue.runs import runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +58,18 @@ class Tailer:
     """The serial of the last stub whose drop is told."""
     stored: set[int] | None = None
     """Numbers that recovery found in the files already; None when positions say it all."""
+    stored_end: int = 0
+    """Position up to which it looked: what comes later was in no file then."""
+    stored_last: int = 0
+    """The highest of them: a power loss may leave a lane that ends before what the files hold of it."""
     has_copy: bool = False
     """Whether a segment is a copy that its producer handed in late: its position is not known."""
     is_ended: bool = False
     """No record will come any more: all of the chain is final."""
+    released_serial: int = 1 << OFFSET_BITS
+    """No segment before this one is missed: none at all, until recovery knows what was released."""
     holes: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges of numbers whose segment somebody removed before it was ever found."""
+    """Ranges of numbers whose segment somebody, or a power loss, removed before it was ever found."""
     stub: OpenSegment | None = None
     """What reading has come to, as of `pending`: the drop that it stands for has to be told first."""
     unknown: str = ""
@@ -81,6 +88,8 @@ class Tailer:
         while bytes_max > 0 and (segment := self._next_segment(serial)) is not None:
             serial, offset = segment.serial, offset if segment.serial == serial else HEADER_BYTES
             segment.refresh()
+            if self.is_ended and offset == HEADER_BYTES:
+                self._note_hole(segment)
             if offset < segment.start:
                 self.stub = None if found else segment
                 break
@@ -126,7 +135,7 @@ class Tailer:
             return None
         self.take(stub.serial)
         self._take_behind(stub.serial)
-        if self._is_covered(stub.serial):
+        if self._covering(stub.serial):
             self.written = max(self.written, position(stub.serial, stub.end))
             return None
         return self.segments.get(stub.serial)
@@ -148,6 +157,20 @@ class Tailer:
     def advance_written(self, piece: Slice) -> None:
         """Note that a slice is in the file."""
         self.written = max(self.written, position(piece.serial, piece.end))
+
+    def end_position(self) -> int:
+        """Return the position behind the last record of the segments that are open."""
+        for serial in sorted(self.segments, reverse=True):
+            self.segments[serial].refresh()
+            if self.segments[serial].end > HEADER_BYTES:
+                return position(serial, self.segments[serial].end)
+        return self.written
+
+    def note_durable(self) -> None:
+        """Note that everything written is durable; what recovery found in files is behind us one day."""
+        self.durable = self.written
+        if self.durable >= self.stored_end:
+            self.stored = None
 
     def periods(self) -> set[str]:
         """Return the periods of segments that are not released."""
@@ -198,6 +221,7 @@ class Tailer:
             if self.segments[serial].header.is_on_disk and not with_disk:
                 break
             segment = self.segments.pop(serial)
+            self.released_serial = max(self.released_serial, serial + 1)
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
                 chain.remove(directory, serial)
@@ -221,10 +245,22 @@ class Tailer:
         """Return the number of the last record of a lane that has ended."""
         last = max(self.segments, default=0)
         if not last:
-            return 0
+            return self.stored_last
         segment = self.segments[last]
         segment.refresh()
-        return segment.last_number
+        return max(self.stored_last, segment.last_number)
+
+    def note_stored(self, numbers: set[int], durable: int) -> None:
+        """
+        Take note of the numbers that the files hold: what is read of the lane is compared with them.
+
+        `durable` is the lane's position in the last checkpoint: nothing behind it was ever released.
+        """
+        self.released_serial = max(durable, self.durable) >> OFFSET_BITS
+        self.stored = numbers or None
+        self.stored_last = max(numbers, default=0)
+        self.stored_end = self.end_position()
+        self.has_copy = False
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -274,20 +310,13 @@ class Tailer:
         found = self._segment(serial)
         if found is None and self.place() >= (serial, HEADER_BYTES):
             found = self._segment(serial + 1)
-        return found or self._covering(serial) or self._behind_hole(serial)
+        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        return found or self._covering(wanted) or self._behind_hole(serial)
 
     def _covering(self, serial: int) -> OpenSegment | None:
-        """Return the stub that stands for a segment that is not there, or for the one behind what is read."""
-        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        """Return the later stub that stands for a segment."""
         later = sorted(number for number in self.segments if number > serial)
-        return next((self.segments[n] for n in later if 0 < self.segments[n].header.covers <= wanted), None)
-
-    def _is_covered(self, serial: int) -> bool:
-        """Whether a later stub stands for a segment."""
-        return any(
-            number > serial and 0 < segment.header.covers <= serial
-            for number, segment in self.segments.items()
-        )
+        return next((self.segments[n] for n in later if 0 < self.segments[n].header.covers <= serial), None)
 
     def _take_behind(self, serial: int) -> None:
         """Take the segment behind a stub, if that is final: a dropper may be about to take the stub over."""
@@ -301,13 +330,19 @@ class Tailer:
         later = [number for number in self.segments if number > serial]
         if not self.is_ended or not later:
             return None
-        segment = self.segments[min(later)]
-        before = self.segments.get(serial - 1)
-        known = before.last_number if before else segment.header.first_number - 1
-        if segment.header.first_number > known + 1:
-            hole = (known + 1, segment.header.first_number - 1)
+        return self.segments[min(later)]
+
+    def _note_hole(self, segment: OpenSegment) -> None:
+        """Note which numbers before a segment neither its predecessor has nor, as far as is known, a file."""
+        known = segment.header.first_number - 1
+        before = max((serial for serial in self.segments if serial < segment.serial), default=0)
+        if before:
+            known = self.segments[before].last_number
+        elif segment.serial > max(1, self.released_serial):
+            known = 0
+        missing = (number for number in range(known + 1, segment.header.first_number))
+        for hole in runs(number for number in missing if number not in (self.stored or ())):
             self.holes += [hole] if hole not in self.holes else []
-        return segment
 
     def _segment(self, serial: int) -> OpenSegment | None:
         if serial in self.segments:
@@ -349,7 +384,7 @@ class Tailer:
             paths = (directory / segment_name(serial) for directory in self.directories)
             if any(self._put_stub(serial, path, is_taken=False) for path in paths):
                 continue
-            if self._is_covered(serial):
+            if self._covering(serial):
                 self.segments.pop(serial).close()
 
     def _put_stub(self, serial: int, path: Path, *, is_taken: bool) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from pipeline.host import files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,6 +23,7 @@ def make_log_dir(log_dir: Path, settings: Settings) -> None:
     log_dir.chmod(settings.dir_mode)  # mkdir(2) takes the umask off
     if settings.group:
         shutil.chown(log_dir, group=settings.group)
+    files.sync_ancestors(log_dir)
 
 
 def make_belongings(places: Places, settings: Settings) -> None:

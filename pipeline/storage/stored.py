@@ -6,6 +6,7 @@ For recovery; readers and verify have their own.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -19,15 +20,20 @@ _RECORD: Final = re.compile(
     rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"(?:[^"\\\n]|\\.)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
     re.MULTILINE,
 )
+_BEGINNING: Final = b'{"timestamp":"'
 _CHUNK_BYTES: Final = 4 << 20
 
 
 def stored_numbers(
-    path: Path, producers: Collection[str], beat: Callable[[], None], start: int = 0
+    path: Path,
+    producers: Collection[str],
+    beat: Callable[[], None],
+    start: int = 0,
+    end: int | None = None,
 ) -> dict[str, set[int]]:
-    """Return the numbers of whole lines in a file from byte `start` on, for the producers asked for."""
+    """Return the numbers of whole lines in the bytes [start, end) of a file, for the producers asked for."""
     found: dict[str, set[int]] = {producer: set() for producer in producers}
-    for lines in _whole_lines(path, start):
+    for lines in _whole_lines(path, start, end):
         beat()
         for match in _RECORD.finditer(lines):
             numbers = found.get(match[2].decode())
@@ -51,9 +57,26 @@ def number_of(line: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
+def key_of(line: bytes) -> tuple[str, int] | None:
+    """Return the producer and the action_number of a line, None when it is no record of ours."""
+    match = _RECORD.match(line)
+    return (match[2].decode(), int(match[1])) if match else None
+
+
+def keys_in(lines: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the producer and the action_number of each line that is a record of ours."""
+    for match in _RECORD.finditer(lines):
+        yield match[2].decode(), int(match[1])
+
+
 def is_ours(lines: bytes) -> bool:
     """Whether every line is a record as the pipeline writes it."""
     return bool(lines) and lines.endswith(b"\n") and len(_RECORD.findall(lines)) == lines.count(b"\n")
+
+
+def is_half(tail: bytes) -> bool:
+    """Whether bytes are the beginning of a line as the pipeline writes it."""
+    return bool(tail) and tail.startswith(_BEGINNING[: len(tail)])
 
 
 def torn_tail(path: Path) -> tuple[int, bytes]:
@@ -71,11 +94,13 @@ def torn_tail(path: Path) -> tuple[int, bytes]:
             reach *= 4
 
 
-def _whole_lines(path: Path, start: int) -> Iterator[bytes]:
+def _whole_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
     carry = b""
     with path.open("rb") as file:
-        file.seek(start)
-        while piece := file.read(_CHUNK_BYTES):
+        position = file.seek(start)
+        limit = file.seek(0, os.SEEK_END) if stop is None else stop
+        file.seek(position)
+        while piece := file.read(min(_CHUNK_BYTES, limit - file.tell())):
             end = piece.rfind(b"\n") + 1
             if end:
                 yield carry + piece[:end]

@@ -218,7 +218,7 @@ MUTANTS = [
     Mutant(
         "append lock ignored",
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
-        (("workers/fence.py", "if not lock.try_acquire():", "if False:"),),
+        (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
     ),
     *(Mutant(name, test, ((file, old, new),)) for name, test, file, old, new in DROPS),
 ]

@@ -8,7 +8,6 @@ _OVERTAKEN = _TEST + "a_writer_that_is_overtaken_reads_nothing_that_was_dropped"
 _KILLED = _TEST + "a_dropper_killed_at_any_step_loses_nothing_it_does_not_name"
 _IN_VAIN = _TEST + "a_record_larger_than_the_quota_drops_nothing"
 
-_PUMP = "pipeline/delivery/pump.py"
 _DROPPING = "pipeline/queue/dropping.py"
 _ROOM = "pipeline/queue/room.py"
 _TAILER = "pipeline/queue/tailer.py"
@@ -18,8 +17,8 @@ DROPS = [
     (
         "read before it is taken",
         _TEST + "what_a_killed_writer_had_begun_is_not_dropped[writer.release.after_unlink]",
-        _PUMP,
-        "return all(self.lanes.watched[producer].tailer.take(serial) for producer, serial in segments)",
+        "pipeline/queue/lanes.py",
+        "return all(self.watched[producer].tailer.take(serial) for producer, serial in segments)",
         "return bool(segments)",
     ),
     (
@@ -77,7 +76,7 @@ DROPS = [
         "stub read with the one that took it over",
         f"{_KILLED}[emit.drop.replaced-memory]",
         _TAILER,
-        "        if self._is_covered(stub.serial):",
+        "        if self._covering(stub.serial):",
         "        if False:",
     ),
     (
@@ -128,13 +127,6 @@ DROPS = [
         _ANNOUNCER,
         " | (lane.tailer.stored or set())",
         "",
-    ),
-    (
-        "what is stored forgotten at a stub",
-        _RECOVERY + "what_lies_behind_a_drop_is_not_stored_again_when_the_files_are_asked",
-        _PUMP,
-        "if not pending and lane.tailer.stub is None:",
-        "if not pending:",
     ),
     (
         "dropped record reported durable",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.injection import injected
 from support.obeying import (
     OBEYING,
     Mount,
@@ -95,24 +96,13 @@ def test_a_write_that_fails_with_eio_is_finished_later(
     site: StateSite, need_tool: Callable[[str], str]
 ) -> None:
     """Injected into the running writer for a few calls: what did arrive is not written again."""
-    strace = need_tool("strace")
     app = started(site)
     assert emits(app, "before", 10) == 10
     flushes(app)
-    tracer = subprocess.Popen(
-        [strace, "-qq", "-f", "-o", "/dev/null", "-p", str(site.writer()), "-e", "trace=writev",
-         "-e", "inject=writev:error=EIO:when=1..3"],
-    )  # fmt: skip
-    try:
-        until(
-            lambda: f"TracerPid:\t{tracer.pid}" in Path(f"/proc/{site.writer()}/status").read_text(), "strace"
-        )
+    with injected(site.writer(), "writev", "error=EIO:when=1..3", need_tool):
         assert emits(app, "eio", 500) == 500
         site.until_reason("append_failing")
         flushes(app)
-    finally:
-        tracer.terminate()
-        tracer.wait()
     ends(site, app)
 
 

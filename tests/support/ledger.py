@@ -18,11 +18,12 @@ _ROW_WORDS = RECORDS_MAX + 8
 _STOP, _FIRST_ROW = 0, 8
 _PID, _BEGUN, _IS_DONE, _ANSWERS = 0, 1, 2, 8
 _REFUSED = 1
+_DURABLE = 1 << 62
 _BYTES = 8 * (_FIRST_ROW + SOURCES_MAX * _ROW_WORDS)
 
 
 class Row:
-    """What one source was told. Answers are kept as number + 1; 0 is no answer yet, and 1 a refusal."""
+    """What one source was told. An answer is number + 1, marked if durable; 0 is none, 1 a refusal."""
 
     def __init__(self, words: memoryview, source: int) -> None:
         self.source = source
@@ -39,9 +40,9 @@ class Row:
         self._words[self._base + _BEGUN] = sequence
         return sequence
 
-    def acknowledge(self, sequence: int, number: int) -> None:
-        """Note what emit() returned."""
-        self._words[self._base + _ANSWERS + sequence - 1] = number + 1
+    def acknowledge(self, sequence: int, number: int, *, is_durable: bool = False) -> None:
+        """Note what emit() returned, and whether that says that the record is on the disk."""
+        self._words[self._base + _ANSWERS + sequence - 1] = number + 1 | (_DURABLE if is_durable else 0)
 
     def finish(self) -> None:
         """Say that this source ended by itself: none of its records is without an answer."""
@@ -69,15 +70,21 @@ class Row:
 
     def accepted(self) -> dict[int, int]:
         """Return the action_number of each accepted record by its sequence number."""
-        start = self._base + _ANSWERS
-        answers = self._words[start : start + self.begun].tolist()
-        return {index + 1: answer - 1 for index, answer in enumerate(answers) if answer > _REFUSED}
+        told = {index + 1: answer & ~_DURABLE for index, answer in enumerate(self._answers())}
+        return {sequence: answer - 1 for sequence, answer in told.items() if answer > _REFUSED}
+
+    def last_durable(self) -> int:
+        """Return the sequence number of the last record that was told to be on the disk, 0 for none."""
+        answers = self._answers()
+        return max((index + 1 for index, answer in enumerate(answers) if answer & _DURABLE), default=0)
 
     def refused(self) -> set[int]:
         """Return the sequence numbers of the records that were not accepted."""
+        return {index + 1 for index, answer in enumerate(self._answers()) if answer == _REFUSED}
+
+    def _answers(self) -> list[int]:
         start = self._base + _ANSWERS
-        answers = self._words[start : start + self.begun].tolist()
-        return {index + 1 for index, answer in enumerate(answers) if answer == _REFUSED}
+        return self._words[start : start + self.begun].tolist()
 
 
 class Ledger:

@@ -39,6 +39,8 @@ class Verdict:
     refused: int = 0
     dropped: int = 0
     foreign: int = 0
+    lost_with_power: int = 0
+    """Accepted, and gone as a power loss may take it."""
     faults: list[str] = field(default_factory=list)
 
     def blame(self, what: str, which: Iterable[Any] = ()) -> None:
@@ -54,13 +56,19 @@ def files_in(log_dir: Path) -> list[Path]:
 
 
 def judge(
-    log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = (), *, critical_every: int = 0
+    log_dir: Path,
+    rows: Collection[Row],
+    foreign: Collection[bytes] = (),
+    *,
+    after_power_loss: bool = False,
+    critical_every: int = 0,
 ) -> Verdict:
     """
     Compare the files with what producers were told.
 
-    `foreign` are whole lines that others wrote into our files; every `critical_every`th record of a source
-    must not be dropped.
+    `foreign` are whole lines that others wrote into our files. A power loss may take what came last of a
+    source, behind all that was told to be on the disk. Every `critical_every`th record of a source must not
+    be dropped.
     """
     verdict = Verdict()
     records = [
@@ -78,7 +86,7 @@ def judge(
             stored[record["source"]].append(record)
     _judge_drops([record for _, _, record in records], rows, verdict)
     for row in rows:
-        gone = _judge_source(row, stored.pop(row.source, []), dropped, verdict)
+        gone = _judge_source(row, stored.pop(row.source, []), dropped, verdict, after_power_loss)
         if critical_every and any(sequence % critical_every == 0 for sequence in gone):
             verdict.blame(f"source {row.source}: critical records were dropped", sorted(gone))
     if stored:
@@ -182,7 +190,11 @@ def _judge_drops(records: list[dict[str, Any]], rows: Collection[Row], verdict: 
 
 
 def _judge_source(
-    row: Row, stored: list[dict[str, Any]], dropped: dict[str, set[int]], verdict: Verdict
+    row: Row,
+    stored: list[dict[str, Any]],
+    dropped: dict[str, set[int]],
+    verdict: Verdict,
+    after_power_loss: bool,
 ) -> set[int]:
     """
     Compare a source with its row: accepted is stored or named, besides at most what nobody answered.
@@ -204,6 +216,10 @@ def _judge_source(
     gone = {seq for seq in set(accepted) - set(found) if accepted[seq] in named}
     verdict.dropped += len(gone)
     lost = sorted(set(accepted) - set(found) - gone)
+    if after_power_loss:
+        kept = max(row.last_durable(), *found, 0)
+        verdict.lost_with_power += sum(seq > kept for seq in lost)
+        lost = [seq for seq in lost if seq <= kept]
     if lost:
         verdict.blame(f"{who}: accepted and lost", [(seq, accepted[seq]) for seq in lost])
     other = {s for s, n in accepted.items() if s in found and found[s]["action_number"] != n}

@@ -45,18 +45,31 @@ def produce(pipeline: Pipeline, plan: dict[str, Any], source: int) -> None:
             start = dice.randrange(1 << 16)
             payload = _TEXT[start : start + length]
             every = plan["critical_every"]
-            number = pipeline.emit(
-                "crash_probe",
+            is_durable = plan["durable_share"] > 0 and dice.random() < plan["durable_share"]
+            number, is_durable = emitted(
+                pipeline,
+                is_durable,
                 level="ERROR" if every and sequence % every == 0 else "INFO",
                 source=source,
                 seq=sequence,
                 payload=payload,
                 digest=digest(source, sequence, payload),
             )
-            row.acknowledge(sequence, number)
+            row.acknowledge(sequence, number, is_durable=is_durable)
             left -= 1
         time.sleep(plan["pause_sec"])
     row.finish()
+
+
+def emitted(pipeline: Pipeline, is_durable: bool, **fields: Any) -> tuple[int, bool]:
+    """Emit a record; its number, and whether emit() has said that it is on the disk."""
+    from pipeline import NotDurable  # not before main() has armed its fail points
+
+    try:
+        number = pipeline.emit("crash_probe", durable=is_durable, **fields)
+    except NotDurable as error:
+        return error.action_number, False
+    return number, is_durable
 
 
 def produce_all(pipeline: Pipeline, plan: dict[str, Any], sources: list[int]) -> None:

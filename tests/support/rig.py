@@ -52,12 +52,18 @@ class Rig:
     def __init__(self, **settings: Any) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="pipeline-rig-", dir="/dev/shm"))
         (self.home / "memory").mkdir()
+        self.disk = self.home / "disk"
+        self.disk.mkdir()
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
-        self.settings = Settings(
-            **{"queue_max_mb": 64.0, "fsync_interval_sec": 1.0, "worker_memory_max_mb": 1 << 20} | settings
-        )
-        self.places = places_for(self.home / "logs", self.settings.state_dir)
+        usual = {
+            "queue_max_mb": 64.0,
+            "fsync_interval_sec": 1.0,
+            "worker_memory_max_mb": 1 << 20,
+            "fallback_dir": str(self.home / "fallback"),
+        }
+        self.settings = Settings(**usual | settings)
+        self.places = places_for(self.disk / "logs", self.settings.state_dir)
         self.emitters: list[Emitter] = []
         self.writer: writing.Writer | None = None
         self.ends_at: dict[tuple[str, int], int] = {}
@@ -137,12 +143,18 @@ class Rig:
         self.mono += seconds
         self.wall += int(seconds * clock.NANO)
 
+    def forget_synced(self) -> None:
+        """Take what is in the files for synced: the power was cut, and it is there."""
+        self.synced = {path.stat().st_ino: path.stat().st_size for path in self.day_files()}
+
     def kill_writer(self) -> None:
         """Throw the writer's objects away; what is in the files stays."""
         dead, self.writer = self.writer, None
         self.aim = ("", 0)
         for lane in dead.lanes.all() if hasattr(dead, "lanes") else ():
             lane.tailer.close()
+        if hasattr(dead, "fallback"):
+            dead.fallback.close()
         self._close_what_nobody_holds()
 
     def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
@@ -251,6 +263,7 @@ class Rig:
         writer = self.writer
         return bool(
             writer.append_error
+            or writer.pump.retreat.has_rows
             or writer.pump.unsynced_bytes
             or any(
                 lane.tailer.has_pending() or lane.tailer.durable < lane.tailer.written
@@ -304,7 +317,7 @@ class Rig:
         """
         Close, as the kernel does for a killed process, the descriptors of our files that no producer has.
 
-        Not those of segments: a mapping has a descriptor of its own, which it closes itself.
+        Not those of segments: a mapping has a descriptor of its own, which it closes itself. Nor SQLite's.
         """
         held = {
             lock.fd
@@ -315,7 +328,10 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            if path.startswith(str(self.home)) and not path.endswith((".seg", ".taken", ".new")):
+            is_kept = path.endswith((".seg", ".taken", ".new")) or path.startswith(
+                str(self.home / "fallback")
+            )
+            if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 
     def _monotonic(self) -> float:
