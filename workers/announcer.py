@@ -34,7 +34,11 @@ class Announcer:
         self._places = places
         self._dropped_at: float | None = None
         self._told_stubs: dict[tuple[str, int], list[tuple[Appender, int]]] = {}
-        """Dropped segments whose record is on its way to its file, and the place behind that."""
+        """
+        Dropped segments that were told, and the place behind that record.
+
+        Kept until the lane ends: a writer that leaves a file goes back in all lanes, this one included.
+        """
         self.dropped: dict[str, int] = {}
         """Refused records that were told, by reason, since this writer started."""
 
@@ -65,6 +69,7 @@ class Announcer:
         """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""
         if not self.drops(lane) or not self._holes(lane):
             return False
+        self._told_stubs = {place: at for place, at in self._told_stubs.items() if place[0] != lane.producer}
         last_number = lane.tailer.last_number()
         if last_number == 0:
             return True  # one that never emitted is not worth a line
@@ -110,7 +115,6 @@ class Announcer:
             failpoint.reach("writer.drop.told")
             self._told_stubs[place] = self._own.receipts()
         if self._own.arrived(self._told_stubs[place], durable=False):
-            del self._told_stubs[place]
             lane.tailer.pass_note(stub)
             lane.store_position()
             failpoint.reach("writer.drop.passed")

@@ -233,7 +233,7 @@ class Pump:
         file = self._settled_file(period)
         if file is None:
             return False
-        if not self.take(slices):
+        if not self.lanes.take(slices):
             return False  # dropped since they were found: look again
         if not file.is_noted:
             file.is_noted = True
@@ -377,11 +377,6 @@ class Pump:
         failpoint.reach("writer.checkpoint.after")
         for lane in releasable:
             lane.tailer.release(with_disk=is_safe)
-
-    def take(self, slices: list[Slice]) -> bool:
-        """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""
-        segments = {(piece.producer, piece.serial) for piece in slices}
-        return all(self.lanes.watched[producer].tailer.take(serial) for producer, serial in segments)
 
     def _period_of(self, piece: Slice) -> str:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period

@@ -21,10 +21,11 @@ from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_a
 from pipeline.queue.tailer import Tailer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pipeline.paths import Places
+    from pipeline.queue.tailer import Slice
 
 LIVE: Final = "live"
 CLOSED: Final = "closed"
@@ -123,6 +124,11 @@ class Lanes:
     def periods(self) -> set[str]:
         """Return the periods of everything that is not released."""
         return {period for lane in self.watched.values() for period in lane.tailer.periods()}
+
+    def take(self, slices: Iterable[Slice]) -> bool:
+        """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""
+        segments = {(piece.producer, piece.serial) for piece in slices}
+        return all(self.watched[producer].tailer.take(serial) for producer, serial in segments)
 
     def scan(self, *, everywhere: bool = False) -> list[WatchedLane]:
         """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.queue.runs import runs
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from pipeline.queue.opened import OpenSegment
 
@@ -24,15 +26,4 @@ def before(
     elif segment.serial > max(1, released_serial):
         known = 0
     numbers = range(known + 1, segment.header.first_number)
-    return _ranges(number for number in numbers if number not in stored)
-
-
-def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the first and last of each run of rising numbers."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
+    return runs(number for number in numbers if number not in stored)

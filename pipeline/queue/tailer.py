@@ -87,11 +87,11 @@ class Tailer:
         while bytes_max > 0 and (segment := self._next_segment(serial)) is not None:
             serial, offset = segment.serial, offset if segment.serial == serial else HEADER_BYTES
             segment.refresh()
+            if self.is_ended and offset == HEADER_BYTES:
+                self._note_hole(segment)
             if offset < segment.start:
                 self.stub = None if found else segment
                 break
-            if self.is_ended and offset == HEADER_BYTES:
-                self._note_hole(segment)
             end = self._cut(segment, offset, bytes_max)
             if end > offset:
                 found.append((segment.header.period, Slice(self.producer, serial, offset, end)))
@@ -134,7 +134,7 @@ class Tailer:
             return None
         self.take(stub.serial)
         self._take_behind(stub.serial)
-        if self._is_covered(stub.serial):
+        if self._covering(stub.serial):
             self.written = max(self.written, position(stub.serial, stub.end))
             return None
         return self.segments.get(stub.serial)
@@ -309,20 +309,13 @@ class Tailer:
         found = self._segment(serial)
         if found is None and self.place() >= (serial, HEADER_BYTES):
             found = self._segment(serial + 1)
-        return found or self._covering(serial) or self._behind_hole(serial)
+        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        return found or self._covering(wanted) or self._behind_hole(serial)
 
     def _covering(self, serial: int) -> OpenSegment | None:
-        """Return the stub that stands for a segment that is not there, or for the one behind what is read."""
-        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        """Return the later stub that stands for a segment."""
         later = sorted(number for number in self.segments if number > serial)
-        return next((self.segments[n] for n in later if 0 < self.segments[n].header.covers <= wanted), None)
-
-    def _is_covered(self, serial: int) -> bool:
-        """Whether a later stub stands for a segment."""
-        return any(
-            number > serial and 0 < segment.header.covers <= serial
-            for number, segment in self.segments.items()
-        )
+        return next((self.segments[n] for n in later if 0 < self.segments[n].header.covers <= serial), None)
 
     def _take_behind(self, serial: int) -> None:
         """Take the segment behind a stub, if that is final: a dropper may be about to take the stub over."""
@@ -384,7 +377,7 @@ class Tailer:
             paths = (directory / segment_name(serial) for directory in self.directories)
             if any(self._put_stub(serial, path, is_taken=False) for path in paths):
                 continue
-            if self._is_covered(serial):
+            if self._covering(serial):
                 self.segments.pop(serial).close()
 
     def _put_stub(self, serial: int, path: Path, *, is_taken: bool) -> bool:

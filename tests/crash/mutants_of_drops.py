@@ -1,13 +1,13 @@
 """The mutants of dropping and taking, for mutants.py: (mistake, test, file, what stands there, mistaken)."""
 
 _TEST = "../integration/test_dropping.py::test_"
+_RECOVERY = "../integration/test_dropping_and_recovery.py::test_"
 _LATE = _TEST + "a_dropper_that_comes_late_is_not_heard"
 _FIRST = _TEST + "the_newest_stay_and_the_others_are_named[memory]"
 _OVERTAKEN = _TEST + "a_writer_that_is_overtaken_reads_nothing_that_was_dropped"
 _KILLED = _TEST + "a_dropper_killed_at_any_step_loses_nothing_it_does_not_name"
 _IN_VAIN = _TEST + "a_record_larger_than_the_quota_drops_nothing"
 
-_PUMP = "pipeline/delivery/pump.py"
 _DROPPING = "pipeline/queue/dropping.py"
 _ROOM = "pipeline/queue/room.py"
 _TAILER = "pipeline/queue/tailer.py"
@@ -17,8 +17,8 @@ DROPS = [
     (
         "read before it is taken",
         _TEST + "what_a_killed_writer_had_begun_is_not_dropped[writer.release.after_unlink]",
-        _PUMP,
-        "return all(self.lanes.watched[producer].tailer.take(serial) for producer, serial in segments)",
+        "pipeline/queue/lanes.py",
+        "return all(self.watched[producer].tailer.take(serial) for producer, serial in segments)",
         "return bool(segments)",
     ),
     (
@@ -76,7 +76,7 @@ DROPS = [
         "stub read with the one that took it over",
         f"{_KILLED}[emit.drop.replaced-memory]",
         _TAILER,
-        "        if self._is_covered(stub.serial):",
+        "        if self._covering(stub.serial):",
         "        if False:",
     ),
     (
@@ -123,17 +123,10 @@ DROPS = [
     ),
     (
         "stored records named",
-        _TEST + "a_take_that_a_power_cut_undid_names_nothing_that_is_stored",
+        _RECOVERY + "a_take_that_a_power_cut_undid_names_nothing_that_is_stored",
         _ANNOUNCER,
         " | (lane.tailer.stored or set())",
         "",
-    ),
-    (
-        "what is stored forgotten at a stub",
-        _TEST + "what_lies_behind_a_drop_is_not_stored_again_when_the_files_are_asked",
-        _PUMP,
-        "if not pending and lane.tailer.stub is None:",
-        "if not pending:",
     ),
     (
         "dropped record reported durable",

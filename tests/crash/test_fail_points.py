@@ -42,5 +42,7 @@ def test_kills_in_a_row_at_this_point_lose_and_repeat_nothing(case: Case, ground
 
 
 def test_every_fail_point_has_a_case() -> None:
-    """A place that kills and is in no case is not tested."""
-    assert names_in_source() <= {case.name for case in CASES}
+    """A place that kills and is in no case is not tested; the ones on the way through an outage are elsewhere."""
+    elsewhere = "".join(path.read_text("utf-8") for path in OUTAGE_TESTS)
+    left = names_in_source() - {case.name for case in CASES}
+    assert not {name for name in left if f'"{name}"' not in elsewhere}

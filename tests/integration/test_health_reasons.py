@@ -299,7 +299,7 @@ def test_queue_deep(site: Site) -> None:
 
 def test_queue_pressed_full_and_records_dropped(site: Site) -> None:
     """The quota: at 80 % it is pressed, at its end full, and what is refused is told."""
-    app = start(site, queue_max_mb=4)
+    app = start(site, queue_max_mb=4, queue_full_strategy="drop_newest")
     writer = site.writer()
     os.kill(writer, signal.SIGSTOP)
 
@@ -328,7 +328,7 @@ def told_attempts(site: Site) -> int:
 @pytest.mark.soak
 def test_records_dropped_clears_after_a_minute(site: Site) -> None:
     """Drops are told for 60 s after the last one."""
-    app = start(site, queue_max_mb=1)
+    app = start(site, queue_max_mb=1, queue_full_strategy="drop_newest")
     writer = site.writer()
     os.kill(writer, signal.SIGSTOP)
     emit(app, "300 10000")
