@@ -43,4 +43,6 @@ def test_kills_in_a_row_at_this_point_lose_and_repeat_nothing(case: Case, ground
 
 def test_every_fail_point_has_a_case() -> None:
     """A place that kills and is in no case is not tested."""
-    assert names_in_source() <= {case.name for case in CASES}
+    # Those of the fallback store and of replay are in test_replay_killed.py, and counted there.
+    of_writers = {name for name in names_in_source() if not name.startswith(("replay.", "fallback."))}
+    assert of_writers <= {case.name for case in CASES}
