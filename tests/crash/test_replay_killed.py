@@ -1,17 +1,19 @@
 """
 SIGKILL between every two steps of a store and of a replay: each record is in the files once all the same.
 
-Each case lets one named place kill a process in the middle of its work, and shows by the log of the kills that
-it did. Then a process without fail points finishes.
+Each case lets one named place kill a process in the middle of its work, and shows by the log of the kills
+that it did. Then a process without fail points finishes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,20 +43,35 @@ FIRST = {"replay.settle": "replay.claimed", "replay.settled": "replay.append.par
 ONCE = {*FIRST, "replay.created", "replay.quarantined"}
 """Reached once in a run."""
 RUN = """
-import os, sys
+import json, os, sys, traceback
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[1])
+import sqlite_utils
 from support.slices import make
 from pipeline.delivery.replay import Replay
+from pipeline.host import failpoint
 from pipeline.paths import places_for
 from pipeline.settings import Settings
-home = Path(sys.argv[1])
-store = make(home / "fallback", [])
-exec(sys.argv[3])
-run = Replay(store, places_for(home / "logs"), "", Settings())
-while run.step(3000):
-    pass
-store.close()
+
+def replay(home, spec, body):
+    failpoint.IS_ARMED, failpoint._aims, failpoint._LOG = bool(spec), failpoint._parsed(spec), f"{home}/kills"
+    store = make(Path(home, "fallback"), [])
+    exec(body, {**globals(), **locals()})
+    run = Replay(store, places_for(Path(home, "logs")), "", Settings())
+    while run.step(3000):
+        pass
+    store.close()
+    os._exit(0)
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        try:
+            replay(*json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 FAIL_ONCE = """
 real, calls = os.fsync, []
@@ -68,15 +85,25 @@ os.fsync = fsync
 """
 
 
-def run(home: Path, failpoint: str = "", body: str = "") -> int:
-    """Replay in a process of its own; its exit status."""
-    env = os.environ | {
-        "PIPELINE_RUNTIME_ROOT": str(home),
-        "PIPELINE_FAILPOINT": failpoint,
-        "PIPELINE_FAILPOINT_LOG": str(home / "kills"),
-    }
-    command = [sys.executable, "-c", RUN, str(home), str(Path(__file__).parents[1]), body]
-    return subprocess.run(command, env=env, stderr=subprocess.PIPE, check=False).returncode
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Give a function that replays in a process of its own and returns how that ended; they fork from one."""
+    env = os.environ | {"PIPELINE_RUNTIME_ROOT": str(tmp_path_factory.mktemp("runtime"))}
+    command = [sys.executable, "-c", RUN, str(Path(__file__).parents[1])]
+    with subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as nursery:
+
+        def replay(home: Path, failpoint: str = "", body: str = "") -> int:
+            nursery.stdin.write(json.dumps([str(home), failpoint, body]) + "\n")
+            nursery.stdin.flush()
+            return int(nursery.stdout.readline())
+
+        yield replay
+        nursery.stdin.close()
 
 
 @pytest.fixture
@@ -107,7 +134,7 @@ def is_done(home: Path) -> bool:
 
 
 @pytest.mark.parametrize("point", REPLAY_POINTS)
-def test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing(home: Path, point: str) -> None:
+def test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing(home: Path, run: Run, point: str) -> None:
     """Killed there, at the second piece where there is one."""
     if point in FIRST:
         assert run(home, FIRST[point]) == -signal.SIGKILL
@@ -117,7 +144,7 @@ def test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing(home: Path, 
     assert is_done(home)
 
 
-def test_a_kill_while_a_part_is_left_loses_and_repeats_nothing(home: Path) -> None:
+def test_a_kill_while_a_part_is_left_loses_and_repeats_nothing(home: Path, run: Run) -> None:
     """Between the cut mark and the cut: the mark is in the store, and the rows come in another part."""
     assert run(home, "replay.left", FAIL_ONCE) == -signal.SIGKILL
     store = make(home / "fallback", [])
@@ -131,7 +158,7 @@ def test_a_kill_while_a_part_is_left_loses_and_repeats_nothing(home: Path) -> No
 
 
 @pytest.mark.parametrize("point", ["fallback.commit.before", "fallback.commit.after"])
-def test_a_kill_around_a_commit_keeps_all_of_it_or_nothing(tmp_path: Path, point: str) -> None:
+def test_a_kill_around_a_commit_keeps_all_of_it_or_nothing(tmp_path: Path, run: Run, point: str) -> None:
     """Rows, positions and cut mark are there together, or none of them is."""
     body = (
         "from support.slices import *\nfrom pipeline.storage.fallback import CutMark\n"
