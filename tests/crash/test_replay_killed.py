@@ -40,7 +40,7 @@ SPECIAL = {"replay.left"}
 """Reached by a failed fsync only: below."""
 FIRST = {"replay.settle": "replay.claimed", "replay.settled": "replay.append.partial"}
 """What has to kill before a point can be reached."""
-ONCE = {*FIRST, "replay.created", "replay.quarantined"}
+ONCE = {*FIRST, "replay.created", "replay.quarantined", "replay.sync.before_directory"}
 """Reached once in a run."""
 RUN = """
 import json, os, sys, traceback
