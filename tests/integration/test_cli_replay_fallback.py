@@ -139,6 +139,15 @@ def test_a_store_of_an_instance_that_is_gone_is_found(outage) -> None:
     assert outage.is_replayed()
 
 
+def test_a_pipeline_replays_the_stores_of_instances_that_are_gone(outage) -> None:
+    """A service finds the store of an ended container by itself, and tells it."""
+    outage.put(B, 1, 3, path=outage.path.with_name("fallback.i1a2b3c4d.db"))
+    with service(outage.site, **outage.env):
+        until(lambda: outage.site.of_type("fallback_replayed"), "the record of it")
+        call(outage.site, "stop", **outage.env)
+    assert outage.stored() == [(B, 1), (B, 2), (B, 3)]
+
+
 def test_two_commands_at_once_share_the_work(outage) -> None:
     """Both end well, and each record is in the files once."""
     outage.put(A, 1, 60, each=2, fill=BIG)
