@@ -8,7 +8,7 @@ prove that they are the same bytes. Positions stand in the same transaction as t
 Invariants                                                                 unit/test_fallback_store.py
     F1  `store` returns after its transaction is on the disk, rows, positions and cut marks together.
     F2  A `store` that raises leaves nothing, also for a successor that reads the log of a failed COMMIT, as
-        soon as the volume takes one more write (`settle`).
+        soon as the volume takes one more write (`settle`).         integration/test_fallback_in_doubt.py
     F3  A damaged or removed database is never an end: it is moved away, a new one takes its readable rows,
         and the positions and cut marks that this process knows.
     F4  Nothing here waits for anybody longer than FALLBACK_BUSY_SEC; a reader makes the log longer, and us
