@@ -313,13 +313,16 @@ class Fallback:
         _put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
 
     def _move_aside(self) -> Path:
-        for directory in (self.quarantine_dir, self.path.parent / _QUARANTINE):
+        beside = self.path.parent / _QUARANTINE
+        # The quarantine may be on another volume, or on the one that has failed: nothing is made there then.
+        if self.quarantine_dir.parent.is_dir():
             try:
-                files.make_private(directory)
-                return fallback_file.move_aside(self.path, directory)
+                files.make_private(self.quarantine_dir)
+                return fallback_file.move_aside(self.path, self.quarantine_dir)
             except OSError as error:
-                refusal = error  # another volume, or the one that has failed
-        raise refusal
+                self._note(f"fallback store: {error}; what is moved aside stays in {beside}")
+        files.make_private(beside)
+        return fallback_file.move_aside(self.path, beside)
 
     def _learn(self, file: FallbackFile) -> None:
         """Take positions and cut marks into memory: they outlive a database that is damaged later."""
