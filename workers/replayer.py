@@ -62,7 +62,8 @@ class Replayer:
         return count
 
     def _leftover_piece(self) -> int:
-        count = self._writer.leftovers.step(_PIECE_BYTES, self._writer.days.instance)
+        days = self._writer.days
+        count = self._writer.leftovers.step(_PIECE_BYTES, days.instance, days.manifests)
         self.replayed += count
         return count
 

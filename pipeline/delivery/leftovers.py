@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.paths import Places
     from pipeline.settings import Settings
+    from pipeline.storage.manifests import Manifests
 
 _LOOK_SEC: Final = 60.0
 
@@ -72,9 +73,9 @@ class Leftovers:
                 store.close()
         return found
 
-    def step(self, bytes_max: int, instance: str) -> int:
+    def step(self, bytes_max: int, instance: str, manifests: Manifests) -> int:
         """Replay one piece of one of them; how many records it had. OSError, FallbackError."""
-        self._open = self._open or self._next(instance)
+        self._open = self._open or self._next(instance, manifests)
         if self._open is None:
             return 0
         store, run = self._open
@@ -98,14 +99,15 @@ class Leftovers:
             run.close()
             store.close()
 
-    def _next(self, instance: str) -> tuple[Fallback, Replay] | None:
+    def _next(self, instance: str, manifests: Manifests) -> tuple[Fallback, Replay] | None:
         if clock.monotonic() >= self._look_at:
             self._look_at = clock.monotonic() + _LOOK_SEC
             self._waiting = self.paths()
         if not self._waiting:
             return None
         store = self._store(self._waiting.pop())
-        return store, Replay(store, self._places, instance, self._settings, beat=self._beat)
+        run = Replay(store, self._places, instance, self._settings, beat=self._beat, manifests=manifests)
+        return store, run
 
     def _store(self, path: Path) -> Fallback:
         return Fallback(
