@@ -20,6 +20,7 @@ def replay(_subject: Peer, directory: Path, *, count: int, per_row: int) -> dict
     from pipeline.settings import Settings
     from pipeline.storage.fallback import Fallback
 
+    (directory / ".pipeline").mkdir()  # the manifests' home, which a writer makes at its start
     home = directory.parent / "fallback"
     store = Fallback(home / "fallback.db", max_bytes=8 << 30, quarantine_dir=home)
     store.open()
