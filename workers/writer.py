@@ -15,6 +15,7 @@ from pipeline.delivery import recovery
 from pipeline.delivery.checkpoint import Checkpoint
 from pipeline.delivery.control import ControlPage
 from pipeline.delivery.delivery import Delivery
+from pipeline.delivery.leftovers import Leftovers
 from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
@@ -112,6 +113,10 @@ class Writer:
             note=self.journal.note,
             beat=self.beat,
         )
+        self.leftovers = Leftovers(
+            self.places, self.settings, self.fallback.path, beat=self.beat, emit=self._own.emit
+        )
+        self.pump.retreat.held_elsewhere = self.leftovers.held
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places)
         self.replayer = Replayer(self)

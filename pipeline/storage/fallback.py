@@ -8,7 +8,7 @@ prove that they are the same bytes. Positions stand in the same transaction as t
 Invariants                                                                 unit/test_fallback_store.py
     F1  `store` returns after its transaction is on the disk, rows, positions and cut marks together.
     F2  A `store` that raises leaves nothing, also for a successor that reads the log of a failed COMMIT, as
-        soon as the volume takes one more write (`settle`).
+        soon as the volume takes one more write (`settle`).         integration/test_fallback_in_doubt.py
     F3  A damaged or removed database is never an end: it is moved away, a new one takes its readable rows,
         and the positions and cut marks that this process knows.
     F4  Nothing here waits for anybody longer than FALLBACK_BUSY_SEC; a reader makes the log longer, and us
@@ -313,13 +313,16 @@ class Fallback:
         _put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
 
     def _move_aside(self) -> Path:
-        for directory in (self.quarantine_dir, self.path.parent / _QUARANTINE):
+        beside = self.path.parent / _QUARANTINE
+        # The quarantine may be on another volume, or on the one that has failed: nothing is made there then.
+        if self.quarantine_dir.parent.is_dir():
             try:
-                files.make_private(directory)
-                return fallback_file.move_aside(self.path, directory)
+                files.make_private(self.quarantine_dir)
+                return fallback_file.move_aside(self.path, self.quarantine_dir)
             except OSError as error:
-                refusal = error  # another volume, or the one that has failed
-        raise refusal
+                self._note(f"fallback store: {error}; what is moved aside stays in {beside}")
+        files.make_private(beside)
+        return fallback_file.move_aside(self.path, beside)
 
     def _learn(self, file: FallbackFile) -> None:
         """Take positions and cut marks into memory: they outlive a database that is damaged later."""
