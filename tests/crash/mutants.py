@@ -288,7 +288,7 @@ MUTANTS = [
                 "pipeline/storage/fallback.py",
                 "        self.change(work)\n        self._positions.update",
                 (
-                    "        self.change(lambda c: _put_positions(c, positions))\n"
+                    "        self.change(lambda c: fallback_tables.put_positions(c, positions))\n"
                     "        self.change(work)\n        self._positions.update"
                 ),
             ),
