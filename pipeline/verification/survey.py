@@ -3,7 +3,8 @@ Which bytes are proven by digests, and which have to be read line by line; both,
 
 First the blocks of all files are compared with their digests. What a proven block holds its entry says. Then
 the lines of everything else are read: files without a manifest, what has no entry yet, blocks that are not
-what they were. With `is_full` the lines of proven blocks are read too, and compared with what the entry says.
+what they were, and blocks that were rebuilt. With `is_full` the lines of proven blocks are read too, and
+compared with what the entry says.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _parts(sheet: Sheet, *, is_full: bool) -> Iterator[Part]:
             continue
         if block.offset > place:
             yield Part(place, block.offset, reading=Reading())
-        yield Part(block.offset, block.end, block, proof, Reading() if is_full else None)
+        yield Part(block.offset, block.end, block, proof, Reading() if is_full or block.unproven else None)
         place = block.end
     if place < file.size or not sheet.proofs:
         yield Part(place, file.size, reading=Reading())
