@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.limits import MIB
@@ -61,7 +62,7 @@ def survey(
 ) -> list[Sheet]:
     """Return the files with what is known of each of their ranges."""
     sheets = [_sheet(file, coverages.get(file.stem)) for file in files]
-    done = _prove(sheets, progress)
+    done = _prove(sheets, progress, is_full=is_full)
     for sheet in sheets:
         if not sheet.file.packing and not sheet.file.trouble and not os.path.exists(sheet.file.path):
             sheet.file = packed_twin(sheet.file) or sheet.file
@@ -79,11 +80,12 @@ def _sheet(file: LogFile, coverage: Coverage | None) -> Sheet:
     return sheet
 
 
-def _prove(sheets: Sequence[Sheet], progress: Callable[[int], None]) -> int:
+def _prove(sheets: Sequence[Sheet], progress: Callable[[int], None], *, is_full: bool) -> int:
     tasks, owners = [], []
     for sheet in sheets:
         for blocks in _groups(sheet.blocks if not sheet.file.packing else []):
-            tasks.append(Task(prove, (sheet.file.path, blocks), sum(block.length for block in blocks)))
+            prover = partial(prove, lines_are_read=is_full)
+            tasks.append(Task(prover, (sheet.file.path, blocks), sum(block.length for block in blocks)))
             owners.append(sheet)
     for sheet, proofs in zip(owners, workforce.do(tasks, progress), strict=True):
         sheet.proofs += proofs
