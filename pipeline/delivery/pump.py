@@ -199,6 +199,8 @@ class Pump:
         )
         self.page.propose(intent)
         self.days.manifests.propose(file, intent.offset, chunks, counts)
+        if file.change() != INTACT:  # somebody wrote while we read and counted: look again
+            return self._append(period, slices, skipped, is_again=is_again)
         self._finish(file, intent, chunks)
         return True
 
