@@ -84,8 +84,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._finish",
+                "        self.page.propose(intent)\n        self.days.manifests",
+                "        self.days.manifests",
             ),
             (
                 "pipeline/delivery/pump.py",
@@ -118,8 +118,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._advance(slices)\n        self.page.propose(intent)\n        self._finish",
+                "        self.page.propose(intent)\n        self.days",
+                "        self._advance(slices)\n        self.page.propose(intent)\n        self.days",
             ),
         ),
     ),
