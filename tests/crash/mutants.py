@@ -88,8 +88,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._finish",
+                "        self.page.propose(intent)\n        self.days.manifests",
+                "        self.days.manifests",
             ),
             (
                 "pipeline/delivery/pump.py",
@@ -122,8 +122,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._advance(slices)\n        self.page.propose(intent)\n        self._finish",
+                "        self.page.propose(intent)\n        self.days",
+                "        self._advance(slices)\n        self.page.propose(intent)\n        self.days",
             ),
         ),
     ),
