@@ -84,8 +84,9 @@ class Lane:
         files.make_private(parent)
         if self._disk_lock is not None:
             self._disk_lock.close()
-        self._disk_lock = self._make(parent)
-        self.disk_dir = parent / self.producer
+        made = parent / self.producer
+        self._disk_lock = self._go_on_in(made) if made.is_dir() else self._make(parent)
+        self.disk_dir = made
         return self.disk_dir
 
     def leave_memory(self) -> None:
@@ -158,6 +159,13 @@ class Lane:
         if self.is_lost():
             return []
         return [lock.fd for lock in (self._lock, self._disk_lock) if lock is not None and lock.fd >= 0]
+
+    def _go_on_in(self, made: Path) -> RecordLock:
+        """Use a directory of ours that an exception of a signal handler kept us from knowing of."""
+        lock = RecordLock(made / "alive")
+        lock.try_acquire()
+        self._keep_position(made / "position")
+        return lock
 
     def _make(self, parent: Path) -> RecordLock:
         """Put the lane together in a draft, and take the draft away when that fails."""

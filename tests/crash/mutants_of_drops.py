@@ -29,6 +29,13 @@ DROPS = [
         "is_final = True",
     ),
     (
+        "last segment of a living process dropped",
+        _RECOVERY + "the_last_segment_of_a_dead_process_can_be_dropped[False]",
+        _DROPPING,
+        "return is_known and not processes.is_running(",
+        "return is_known or not processes.is_running(",
+    ),
+    (
         "critical records dropped",
         _TEST + "no_critical_record_is_dropped_to_make_room[memory]",
         _DROPPING,

@@ -1,5 +1,7 @@
 """A queue that drops, and a writer that has to ask the files what an earlier one has stored of it."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +26,35 @@ def rig_of() -> Iterator[RigOf]:
     yield make
     for rig in made:
         rig.close()
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_the_last_segment_of_a_dead_process_can_be_dropped(rig_of: RigOf, is_dead: bool) -> None:
+    """Processes that come and go in an outage would else fill the queue with one segment each."""
+    rig = rig_of()
+    hears, says = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        emitter = rig.producer()
+        numbers = [emitter.emit("work", tag=tag) for tag in range(3)]
+        os.write(says, b"." if numbers == [1, 2, 3] else b"!")
+        while not is_dead:
+            signal.pause()
+        os._exit(0)
+    assert os.read(hears, 1) == b"."
+    if is_dead:
+        os.waitpid(pid, 0)
+    rig.pass_time(5.0)
+    emitter = rig.producer()
+    for tag in range(100, 1000):
+        assert rig.emit(emitter, tag, _SIZE)
+    if not is_dead:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    stored, _ = settle(rig)
+    assert (stored & {0, 1, 2} == set()) == is_dead
+    for fd in (hears, says):
+        os.close(fd)
 
 
 def test_what_lies_behind_a_drop_is_not_stored_again_when_the_files_are_asked(rig_of: RigOf) -> None:
