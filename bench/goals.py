@@ -76,6 +76,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("RSS of supervisor and writer together", "memory", "workers_mb", 100.0, unit=" MB"),
     Goal("app grown beside mapped segments", "memory", "app_mb", 10.0, unit=" MB"),
     Goal("import and start_pipeline()", "startup", "over_ms", 60.0, unit=" ms"),
+    Goal("replay of the fallback store", "replay", "per_second", 300_000, "least", unit=" records/s"),
+    Goal("missing after a replay", "replay", "missing", 0),
     Goal("web server p50, with ÷ without", "web", "p50_ratio", 1.02, unit=" x"),
     Goal("web server p99, with ÷ without", "web", "p99_ratio", 1.02, unit=" x"),
 )  # fmt: skip

@@ -95,4 +95,10 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("on_cpu_us", "with", 0),
         Metric("cpu_ratio", "ratio", 3, stable=True),
     ),
+    "replay": (
+        Metric("per_second", "records/s", 0, "higher"),
+        Metric("store_per_second", "stored records/s", 0, "higher"),
+        Metric("piece_ms", "longest piece ms"),
+        Metric("missing", "missing", 0, takes_worst=True),
+    ),
 }

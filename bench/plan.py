@@ -53,6 +53,7 @@ def full() -> Iterator[Step]:
     yield Step("memory", "memory", _MEMORY, LANES, {"count": 1_000_000})
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 11})
     yield Step("web", "web", _WEB, (*LANES, "structlog"), {"rounds": 40, "seconds": 0.5})
+    yield Step("replay", "replay", _REPLAY, ("ours",), {"count": 1_000_000, "per_row": 1000}, repeats=3)
 
 
 def quick() -> Iterator[Step]:
@@ -70,6 +71,7 @@ def quick() -> Iterator[Step]:
     yield Step("memory", "memory", _MEMORY, ("ours",), {"count": 100_000})
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 3})
     yield Step("web", "web", _WEB, ("ours",), {"rounds": 3, "seconds": 0.3})
+    yield Step("replay", "replay", _REPLAY, ("ours",), {"count": 200_000, "per_row": 1000})
 
 
 def _calls(timed: dict[str, Any], subjects: Sequence[str], repeats: int = 1) -> Iterator[Step]:
@@ -95,4 +97,5 @@ _IDLE = "idle: CPU of all processes"
 _STEADY = "2,000 records/s: CPU of all processes"
 _MEMORY = "memory: RSS of the workers, growth of the app"
 _STARTUP = "start-up: import and start_pipeline() over a bare interpreter"
+_REPLAY = "the fallback store: records of 300 bytes into it, and back into the files; the longest piece"
 _WEB = "an asyncio web server at 600 requests/s without and with the recorder, in turns"

@@ -140,7 +140,7 @@ def fallback_for(
 def _chosen(places: Places, settings: Settings, instance: str, note: Callable[[str], None]) -> Path:
     try:
         place = fallback_places.choose(places, settings.fallback_dir)
-        if settings.fallback_dir != fallback_places.AUTO:
+        if places.log_dir.is_dir():
             with contextlib.suppress(OSError):  # the runtime directory has it too
                 fallback_places.leave_note(places, place)
         return place.database(instance)

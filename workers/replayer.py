@@ -36,7 +36,7 @@ class Replayer:
         if not delivery.may_replay or now < self._due_at:
             return False
         try:
-            count = self._piece()
+            count = self._piece() if self._writer.pump.retreat.has_rows else self._leftover_piece()
         except (OSError, FallbackError) as error:
             self._writer.journal.note(f"replay: {error}")
             self._due_at = now + _RETRY_SEC
@@ -59,6 +59,12 @@ class Replayer:
         self.replayed += count
         if count == 0:
             self._finish()
+        return count
+
+    def _leftover_piece(self) -> int:
+        days = self._writer.days
+        count = self._writer.leftovers.step(_PIECE_BYTES, days.instance, days.manifests)
+        self.replayed += count
         return count
 
     def hear(self, rung: bytes) -> None:

@@ -15,6 +15,7 @@ from pipeline.delivery import recovery
 from pipeline.delivery.checkpoint import Checkpoint
 from pipeline.delivery.control import ControlPage
 from pipeline.delivery.delivery import Delivery
+from pipeline.delivery.leftovers import Leftovers
 from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
@@ -112,6 +113,10 @@ class Writer:
             note=self.journal.note,
             beat=self.beat,
         )
+        self.leftovers = Leftovers(
+            self.places, self.settings, self.fallback.path, beat=self.beat, emit=self._own.emit
+        )
+        self.pump.retreat.held_elsewhere = self.leftovers.held
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places)
         self.replayer = Replayer(self)
@@ -160,6 +165,8 @@ class Writer:
         self._is_abandoned = self._has_nobody_and_nowhere()
         if self._is_abandoned:
             return False
+        for lane in self.lanes.all():
+            self.announcer.stub(lane)
         has_moved = self.delivery.deliver()
         has_moved |= self.replayer.step(is_busy=has_moved)
         if self._is_sync_due(is_urgent=bool(ended)):

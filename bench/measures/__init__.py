@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measures import faults, footprint, latency, throughput, web
+from bench.measures import faults, footprint, latency, replay, throughput, web
 from bench.peer import Peer
 from bench.record import emit_many
 
@@ -31,4 +31,5 @@ MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     "memory": footprint.memory,
     "startup": footprint.startup,
     "web": web.latency,
+    "replay": replay.replay,
 }

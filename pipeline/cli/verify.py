@@ -165,6 +165,8 @@ def _notes(report: Report) -> Iterator[str]:
         yield from _unproven(report)
     for file, records in report.expired.items():
         yield f"note       {visible(file)} was deleted by retention, with {records:,} records"
+    if report.fallback_records:
+        yield f"note       {report.fallback_records:,} records wait in the fallback for their replay"
     if report.partial:
         yield "note       only some days were read: what lies in others could not be judged"
     if report.open:

@@ -75,9 +75,8 @@ class Delivery:
 
     @property
     def may_replay(self) -> bool:
-        """Whether files take records, and the fallback has some for them."""
-        is_well = not self.error and not self.is_away
-        return is_well and self.pump.retreat.has_rows and self.pump.retreat.may_touch_files
+        """Whether files take records, so that the fallback's may come to them."""
+        return not self.error and not self.is_away and self.pump.retreat.may_touch_files
 
     def deliver(self) -> bool:
         """Bring one batch to where it can go now; whether there was one and it got there."""

@@ -28,7 +28,7 @@ from pipeline.delivery.control import ControlPage, Intent, Synced
 from pipeline.delivery.retreat import Retreat
 from pipeline.delivery.slices import without_stored
 from pipeline.errors import LaneError
-from pipeline.host import failpoint, files
+from pipeline.host import failpoint
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, DayFile
 
@@ -212,14 +212,6 @@ class Pump:
         """Whether so much is written and not durable that the interval is not waited for."""
         return self.is_sync_wanted or self.unsynced_bytes >= SYNC_BYTES_MAX
 
-    def sync_files_of(self, periods: set[str]) -> None:
-        """Sync every file of these periods: a killed writer may have left in memory what it had published."""
-        for path in {path for period in periods for path in self.days.all_of(period)}:
-            self._beat()
-            files.sync_file(path)
-        if periods:
-            files.sync_directory(self.days.directory)
-
     def _deliver_lost(self) -> None:
         """Write again what a deleted file held and was not durable; before anything newer of its lanes."""
         failpoint.reach("writer.redeliver.before")
@@ -237,10 +229,12 @@ class Pump:
     def _append(
         self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
     ) -> bool:
-        """Append the slices to the period's file, once; False when a deleted one's have to come first."""
+        """Append the slices to the period's file, once; False when something else has to come first."""
         file = self._settled_file(period)
         if file is None:
             return False
+        if not self.lanes.take(slices):
+            return False  # dropped since they were found: look again
         if not file.is_noted:
             file.is_noted = True
             self.note_synced()
@@ -260,6 +254,8 @@ class Pump:
         )
         self.page.propose(intent)
         self.days.manifests.propose(file, intent.offset, chunks, counts)
+        if file.change() != INTACT:  # somebody wrote while we read and counted: look again
+            return self._append(period, slices, skipped, is_again=is_again)
         self.finish(file, intent, chunks)
         return True
 

@@ -28,6 +28,8 @@ class ReplayPart:
         self.device, self.inode = files.identity_of(fd)
         self.synced_size = self.actual_size()
         self.last_numbers: dict[str, int] = {}
+        self._is_named = False
+        """Whether its name is durable: whoever made it may have died before that."""
 
     @property
     def name(self) -> str:
@@ -78,8 +80,10 @@ class ReplayPart:
         os.fsync(self.fd)
         if not os.fstat(self.fd).st_nlink:
             raise FileNotFoundError(f"{self.path} was removed")
-        failpoint.reach("replay.sync.before_directory")
-        files.sync_directory(self.path.parent)
+        if not self._is_named:
+            failpoint.reach("replay.sync.before_directory")
+            files.sync_directory(self.path.parent)
+            self._is_named = True
         self.synced_size = size
 
     def cut_to(self, size: int) -> None:

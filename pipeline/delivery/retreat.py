@@ -31,7 +31,7 @@ from pipeline.storage import stored
 from pipeline.storage.fallback import CutMark, FallbackRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.delivery.pump import Pump
     from pipeline.queue.tailer import Slice
@@ -50,6 +50,8 @@ class Retreat:
         """Files that could not be cut yet; nobody appends to them."""
         self.has_rows = False
         """Whether the fallback holds records that have to be replayed."""
+        self.held_elsewhere: Callable[[Iterable[str]], dict[str, set[int]]] = lambda _: {}
+        """What the stores of pipelines that are gone hold of producers whose lanes may be found again."""
         self.is_store_in_doubt = False
         """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
 
@@ -68,9 +70,11 @@ class Retreat:
 
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the numbers that the fallback holds of these producers. FallbackError."""
-        if not self.fallback.is_open and not self.fallback.path.exists():
-            return {}
-        return self.fallback.held(producers)
+        found = self.held_elsewhere(producers)
+        if self.fallback.is_open or self.fallback.path.exists():
+            for producer, numbers in self.fallback.held(producers).items():
+                found.setdefault(producer, set()).update(numbers)
+        return found
 
     def deliver(self, reason: str) -> bool:
         """
@@ -85,6 +89,8 @@ class Retreat:
             self.pump.ask_files()
         if self.pump.needs_files or not (slices or skipped):
             return False
+        if not self.pump.lanes.take(slices):
+            return True  # dropped since they were found: look again
         rows = [self._row(period, piece, reason) for piece in slices]
         failpoint.reach("writer.fallback.before")
         self._store(rows, ends([*slices, *skipped]))

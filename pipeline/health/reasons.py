@@ -99,7 +99,7 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "records_dropped": Reason(
         DEGRADED,
-        "Records were refused in the last 60 s.",
+        "Records were refused or dropped in the last 60 s, or wait to be named.",
         "The `records_dropped` records in the files say whose and why.",
     ),
     "disk_nearly_full": Reason(DEGRADED, "Less than 100 MiB are free where the day files are.", "Make room."),

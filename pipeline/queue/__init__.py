@@ -21,8 +21,9 @@ Lanes
 
         lanes/8k3v…/alive           lock, state byte, drop counters, pid
         lanes/8k3v…/position        written, durable
-        lanes/8k3v…/00000001.seg    succeeded: its producer has gone on to the next
-        lanes/8k3v…/00000002.seg    open
+        lanes/8k3v…/00000001.taken  the writer has begun to read it
+        lanes/8k3v…/00000002.seg    succeeded: its producer has gone on to the next; it can be dropped
+        lanes/8k3v…/00000003.seg    open
 
     A segment lives in memory (`/dev/shm`, mapped, preallocated) or on disk (`write(2)`, never mapped); the
     next one may live elsewhere. The bytes are in `layout`:
@@ -48,6 +49,13 @@ Release
     data → fsync of the file → of its directory → positions → checkpoint → unlink. The last segment of a lane
     stays until its end has been told in the stream.
 
+Room (`room`, `dropping`)
+    At the quota the policy decides. Under `drop_oldest` whoever needs room puts a stub in the place of the
+    oldest segment that is final and not taken, of any lane, with one rename(2); the stub keeps the critical
+    records. What is taken is never dropped, and the writer takes a segment after it has found where to write
+    it, right before the intent: an outage pins one batch. The pipeline's own segments, and copies of what a
+    person removed, are born taken.
+
 End
     The lock is free: nothing can be added any more. The state byte tells a normal end from a death. A process
     that lost its lock by closing all descriptors looks at its lane once a second, so such a lane is given
@@ -66,6 +74,8 @@ Invariants, each with the test that would fail first
     integration/test_processes.py Q10  What was found once survives `rm -r` of its directory.
     crash/test_removed_directories.py Q11  A segment is unlinked only when all of it is durable.
     crash/test_sync_order.py Q12  A lane of an unknown version is kept, whole. integration/test_recovery.py
+
+The invariants of dropping are in `dropping`.
 
 Changing a number in `layout` changes the format: raise its VERSION.
 """

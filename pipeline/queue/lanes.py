@@ -21,10 +21,11 @@ from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_a
 from pipeline.queue.tailer import Tailer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pipeline.paths import Places
+    from pipeline.queue.tailer import Slice
 
 LIVE: Final = "live"
 CLOSED: Final = "closed"
@@ -42,7 +43,7 @@ class WatchedLane:
     about: About = field(default_factory=lambda: unpack_alive(b""))
     end: str = LIVE
     free_since: float = 0.0
-    told_drops: tuple[int, ...] = (0,) * 8
+    told_drops: tuple[int, ...] = (0,) * 7
     """Refused records, by reason, that a `records_dropped` record has named."""
 
     @property
@@ -68,7 +69,8 @@ class WatchedLane:
 
     def store_position(self) -> None:
         """Publish how far the lane is written and durable."""
-        data = POSITION.pack(self.tailer.written, self.tailer.durable, *self.told_drops)
+        tailer = self.tailer
+        data = POSITION.pack(tailer.written, tailer.durable, *self.told_drops, tailer.last_stub)
         for fd in self.position_fds.values():
             os.pwrite(fd, data, 0)
 
@@ -99,7 +101,8 @@ class WatchedLane:
     def _load_position(self, directory: Path) -> None:
         data = os.pread(self.position_fds[directory], POSITION.size, 0)
         if len(data) == POSITION.size:
-            written, durable, *told = POSITION.unpack(data)
+            written, durable, *told, last_stub = POSITION.unpack(data)
+            self.tailer.last_stub = max(self.tailer.last_stub, last_stub)
             self.tailer.written = max(self.tailer.written, written)
             self.tailer.durable = max(self.tailer.durable, durable)
             self.told_drops = max(self.told_drops, tuple(told))
@@ -121,6 +124,11 @@ class Lanes:
     def periods(self) -> set[str]:
         """Return the periods of everything that is not released."""
         return {period for lane in self.watched.values() for period in lane.tailer.periods()}
+
+    def take(self, slices: Iterable[Slice]) -> bool:
+        """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""
+        segments = {(piece.producer, piece.serial) for piece in slices}
+        return all(self.watched[producer].tailer.take(serial) for producer, serial in segments)
 
     def scan(self, *, everywhere: bool = False) -> list[WatchedLane]:
         """

@@ -8,7 +8,7 @@ prove that they are the same bytes. Positions stand in the same transaction as t
 Invariants                                                                 unit/test_fallback_store.py
     F1  `store` returns after its transaction is on the disk, rows, positions and cut marks together.
     F2  A `store` that raises leaves nothing, also for a successor that reads the log of a failed COMMIT, as
-        soon as the volume takes one more write (`settle`).
+        soon as the volume takes one more write (`settle`).         integration/test_fallback_in_doubt.py
     F3  A damaged or removed database is never an end: it is moved away, a new one takes its readable rows,
         and the positions and cut marks that this process knows.
     F4  Nothing here waits for anybody longer than FALLBACK_BUSY_SEC; a reader makes the log longer, and us
@@ -17,58 +17,26 @@ Invariants                                                                 unit/
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pipeline.errors import FallbackError, FallbackFull
 from pipeline.host import clock, files
 from pipeline.limits import MIB
-from pipeline.storage import fallback_file, fallback_salvage, stored
+from pipeline.storage import fallback_file, fallback_salvage, fallback_tables
 from pipeline.storage.fallback_file import FallbackFile
+from pipeline.storage.fallback_tables import EMPTY, CutMark, FallbackRow, FallbackSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+__all__ = ["CutMark", "Fallback", "FallbackRow", "FallbackSummary", "is_damage"]
+
 Found = TypeVar("Found")
 _QUARANTINE: Final = "quarantine"
 _ROW_OVERHEAD_BYTES: Final = 512
 """What a row takes beside its bytes, on the safe side: columns, page heads, the last page's rest."""
-
-
-class FallbackRow(NamedTuple):
-    """A slice to keep: records `first` to `last` of one producer and period, whole lines in their order."""
-
-    producer: str
-    period: str
-    first: int
-    last: int
-    count: int  # type: ignore[assignment] # nobody looks for a value in a row
-    data: bytes
-    reason: str
-
-
-class CutMark(NamedTuple):
-    """Up to where a day file counts: what stands behind `size` was delivered again elsewhere."""
-
-    file: str
-    device: int
-    inode: int
-    size: int
-
-
-class FallbackSummary(NamedTuple):
-    """What is in the store; `oldest_at` is RFC 3339 or empty, `reasons` counts records."""
-
-    rows: int
-    records: int
-    bytes: int
-    oldest_at: str
-    reasons: dict[str, int]
-
-
-EMPTY: Final = FallbackSummary(0, 0, 0, "", {})
 
 
 class Fallback:
@@ -139,7 +107,7 @@ class Fallback:
         if rows:
             self._require_room(sum(len(row.data) + _ROW_OVERHEAD_BYTES for row in rows))
         at = clock.wall_text()
-        ready = [_columns(row, at) for row in rows]
+        ready = [fallback_tables.columns(row, at) for row in rows]
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(
@@ -148,8 +116,8 @@ class Fallback:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ready,
             )
-            _put_positions(connection, positions)
-            _put_cuts(connection, cuts)
+            fallback_tables.put_positions(connection, positions)
+            fallback_tables.put_cuts(connection, cuts)
             also(connection)
 
         self.change(work)
@@ -187,7 +155,7 @@ class Fallback:
         """Return what is in the store; what was last known of it while it cannot be read."""
         if self._file is not None:
             try:
-                self._summary = summary_of(self._file.db.conn)
+                self._summary = fallback_tables.summary_of(self._file.db.conn)
             except sqlite3.Error:
                 return self._summary
         return self._summary
@@ -199,7 +167,7 @@ class Fallback:
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the action_numbers that the store holds of each producer asked for, for recovery by sets."""
         wanted = set(producers)
-        return self.read(lambda connection: _held(connection, wanted))
+        return self.read(lambda connection: fallback_tables.held(connection, wanted))
 
     def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
         """Return what `look` finds, in a new database if this one is damaged. FallbackError."""
@@ -309,21 +277,24 @@ class Fallback:
             old.close()
 
     def _put_known(self, connection: sqlite3.Connection) -> None:
-        _put_positions(connection, self._positions)
-        _put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
+        fallback_tables.put_positions(connection, self._positions)
+        fallback_tables.put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
 
     def _move_aside(self) -> Path:
-        for directory in (self.quarantine_dir, self.path.parent / _QUARANTINE):
+        beside = self.path.parent / _QUARANTINE
+        # The quarantine may be on another volume, or on the one that has failed: nothing is made there then.
+        if self.quarantine_dir.parent.is_dir():
             try:
-                files.make_private(directory)
-                return fallback_file.move_aside(self.path, directory)
+                files.make_private(self.quarantine_dir)
+                return fallback_file.move_aside(self.path, self.quarantine_dir)
             except OSError as error:
-                refusal = error  # another volume, or the one that has failed
-        raise refusal
+                self._note(f"fallback store: {error}; what is moved aside stays in {beside}")
+        files.make_private(beside)
+        return fallback_file.move_aside(self.path, beside)
 
     def _learn(self, file: FallbackFile) -> None:
         """Take positions and cut marks into memory: they outlive a database that is damaged later."""
-        self._summary = summary_of(file.db.conn)
+        self._summary = fallback_tables.summary_of(file.db.conn)
         for producer, position in file.db.conn.execute("SELECT producer, position FROM positions"):
             self._positions[producer] = max(position, self._positions.get(producer, 0))
         for name, device, inode, size in file.db.conn.execute(
@@ -340,60 +311,9 @@ class Fallback:
         )
 
 
-def summary_of(connection: sqlite3.Connection) -> FallbackSummary:
-    """Return what a database holds, from its own running totals. sqlite3.Error when it cannot be read."""
-    totals = connection.execute("SELECT reason, rows, records, bytes FROM totals ORDER BY reason").fetchall()
-    oldest = connection.execute("SELECT stored_at FROM slices ORDER BY id LIMIT 1").fetchone()
-    return FallbackSummary(
-        rows=sum(rows for _, rows, _, _ in totals),
-        records=sum(records for _, _, records, _ in totals),
-        bytes=sum(size for _, _, _, size in totals),
-        oldest_at=oldest[0] if oldest else "",
-        reasons={reason: records for reason, _, records, _ in totals},
-    )
-
-
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the database itself is damaged."""
     return isinstance(error, sqlite3.Error) and fallback_file.is_corruption(error)
-
-
-def _held(connection: sqlite3.Connection, producers: set[str]) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {producer: set() for producer in producers}
-    for row in connection.execute("SELECT producer, first, last, count, id FROM slices"):
-        if row[0] in found:
-            found[row[0]] |= _numbers(connection, *row[1:])
-    return found
-
-
-def _numbers(connection: sqlite3.Connection, first: int, last: int, count: int, row: int) -> set[int]:
-    """Return the numbers of one row; only a row with gaps has to be read for that."""
-    if count == last - first + 1:
-        return set(range(first, last + 1))
-    data = connection.execute("SELECT data FROM slices WHERE id = ?", (row,)).fetchone()[0]
-    return {number for line in data.splitlines() if (number := stored.number_of(line)) is not None}
-
-
-def _columns(row: FallbackRow, at: str) -> tuple[object, ...]:
-    digest = hashlib.sha256(row.data).hexdigest()
-    about = (row.producer, row.first, row.last, row.count, len(row.data), row.period)
-    return (*about, digest, row.reason, at, row.data)
-
-
-def _put_positions(connection: sqlite3.Connection, positions: Mapping[str, int]) -> None:
-    statement = (
-        "INSERT INTO positions VALUES (?, ?) ON CONFLICT (producer) DO UPDATE"
-        " SET position = max(position, excluded.position)"
-    )
-    connection.executemany(statement, positions.items())
-
-
-def _put_cuts(connection: sqlite3.Connection, cuts: Iterable[CutMark]) -> None:
-    statement = (
-        "INSERT INTO cut_marks VALUES (?, ?, ?, ?) ON CONFLICT (file, device, inode) DO UPDATE"
-        " SET size = min(size, excluded.size)"
-    )
-    connection.executemany(statement, [(cut.file, str(cut.device), str(cut.inode), cut.size) for cut in cuts])
 
 
 def _run_each(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[str, ...]]) -> None:

@@ -14,6 +14,7 @@ of these places: a mount that was away when a pipeline started may have led it t
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import zlib
 from pathlib import Path
@@ -110,15 +111,20 @@ def _candidates(log_dir: Path, fallback_dir: str) -> list[Path]:
     if fallback_dir not in (AUTO, ""):
         expanded = os.path.expanduser(os.path.expandvars(fallback_dir))
         return [Path(os.path.realpath(expanded)) / key]
-    state_home = os.environ.get("XDG_STATE_HOME", "")
-    homes = [state_home] if os.path.isabs(state_home) else []
-    home = os.path.expanduser("~/.local/state")
-    if os.path.isabs(home):
-        homes.append(home)
+    homes = [os.environ.get("XDG_STATE_HOME", ""), os.path.expanduser("~/.local/state")]
+    homes += [os.path.join(home, ".local/state") for home in _own_home()]
     return [
-        *(Path(home) / "pipeline" / key for home in dict.fromkeys(homes)),
+        *(Path(home) / "pipeline" / key for home in dict.fromkeys(homes) if os.path.isabs(home)),
         Path("/var/tmp") / f"pipeline-{os.geteuid()}" / key,
     ]
+
+
+def _own_home() -> list[str]:
+    """Return the home of the user that we act as: $HOME may still be root's."""
+    try:
+        return [pwd.getpwuid(os.geteuid()).pw_dir]
+    except KeyError:
+        return []
 
 
 def is_same_mount(path: Path, log_dir: Path) -> bool:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.storage import fallback_file
-from pipeline.storage.fallback import EMPTY, FallbackSummary, summary_of
+from pipeline.storage.fallback_tables import EMPTY, FallbackSummary, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

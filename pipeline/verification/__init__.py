@@ -28,6 +28,7 @@ appended, and records that still lie in a lane, are not findings.
     survey     what of a file is proven by digests, and what has to be read; workforce does it
     sequence   the numbers of each producer
     testimony  what the records of the pipeline itself say about producers
+    fallback   records that wait in a fallback store, and marks where a file ends for good
     live       producers that still have a lane
     scan       all of it put together in the order of the files; locating finds a line that is named
     verdict    what the numbers and the testimony amount to

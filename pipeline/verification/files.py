@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}(?:-?\d{2})?)?", re.ASCII)
@@ -65,9 +65,18 @@ class Snapshot(NamedTuple):
     """Periods that are in the directory but were not asked for."""
 
 
-def take_snapshot(log_dir: Path, dates: Collection[str] = ()) -> Snapshot:
-    """Return the files of these dates (all without any) with their sizes, in the order of their periods."""
+def take_snapshot(
+    log_dir: Path, dates: Collection[str] = (), between: Callable[[], object] | None = None
+) -> Snapshot:
+    """
+    Return the files of these dates (all without any) with their sizes, in the order of their periods.
+
+    `between` is called between the two looks at the sizes. A record that leaves another place for a file
+    before that is within the file's size; one that leaves it later is still in the other place then.
+    """
     before = {file.name: file.size for file in _look(log_dir)}
+    if between is not None:
+        between()
     found = [replace(file, settled=_settled(file, before)) for file in _look(log_dir)]
     chosen = [file for file in _without_twins(found) if not dates or is_of(file.period, dates)]
     unread = {file.period for file in found} - {file.period for file in chosen}

@@ -72,7 +72,7 @@ class Finding:
     first_action_number: int | None = None
     last_action_number: int | None = None
     check: str = ""
-    """Which check found it: lines, numbers, testimony, digests, chain, catalog, health, or head."""
+    """Which check found it: lines, numbers, testimony, digests, chain, catalog, health, fallback, or head."""
 
     def __post_init__(self) -> None:
         """Name the check by the kind where nobody named another one."""

@@ -53,6 +53,7 @@ class Report:
         proven_bytes  bytes that are by their digests what was appended
         unproven    [{"file", "offset", "length", "why"}]: other bytes; no finding
         expired     {file: records}: files that retention has deleted; no finding
+        fallback_records  records that lie in fallback stores and wait for their replay; no finding
         head        what stands for everything up to the last entry of the manifests, to be kept elsewhere
     """
 
@@ -69,6 +70,7 @@ class Report:
     proven_bytes: int
     unproven: tuple[Unproven, ...]
     expired: Mapping[str, int]
+    fallback_records: int
     head: str
 
     @property
@@ -98,6 +100,7 @@ class Report:
             "proven_bytes": self.proven_bytes,
             "unproven": [part._asdict() for part in self.unproven],
             "expired": dict(self.expired),
+            "fallback_records": self.fallback_records,
             "head": self.head,
             "findings": [finding.as_dict() for finding in self.findings],
         }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.verification.blocks import Proof
     from pipeline.verification.coverage import Coverage
     from pipeline.verification.entries import Block
+    from pipeline.verification.fallback import Stored
     from pipeline.verification.files import LogFile
     from pipeline.verification.reading import Reading
     from pipeline.verification.survey import Sheet
@@ -52,6 +53,7 @@ class Scan:
         self.bytes = 0
         self.proven_bytes = 0
         self.unproven: list[Unproven] = []
+        self.fallback_records = 0
         self.unfinished = 0
         """Last lines that are still being written."""
         self._file = 0
@@ -79,6 +81,19 @@ class Scan:
             known = self.producers.get(producer)
             if known is not None:
                 deque(enter(known, Stretch(first, last, place, 0), 0, is_settled=False), maxlen=0)
+
+    def hold(self, stored: Stored) -> None:
+        """Take in what lies in the fallback: numbers that are no gap, and what records there tell."""
+        place = Place(0, 1, 0, 0)
+        for producer, first, last in stored.ranges:
+            known = self.producers.setdefault(producer, Numbers(producer))
+            # One that is in a file as well is being replayed: its row goes when the file is synced.
+            deque(enter(known, Stretch(first, last, place, 0), 0, is_settled=False), maxlen=0)
+        for _, _, line in stored.lines:
+            _, _, record = examine(line)
+            if record is not None and record["action_type"] in TELLING:
+                self.testimony.hear(record, place, is_settled=False)
+        self.fallback_records = stored.records
 
     def located(self, place: Place, producer: str, number: int) -> Place:
         """Return where a record stands exactly, as far as that can be found out."""

@@ -3,13 +3,15 @@ Which bytes are proven by digests, and which have to be read line by line; both,
 
 First the blocks of all files are compared with their digests. What a proven block holds its entry says. Then
 the lines of everything else are read: files without a manifest, what has no entry yet, blocks that are not
-what they were. With `is_full` the lines of proven blocks are read too, and compared with what the entry says.
+what they were, and blocks that were rebuilt. With `is_full` the lines of proven blocks are read too, and
+compared with what the entry says.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.limits import MIB
@@ -60,7 +62,7 @@ def survey(
 ) -> list[Sheet]:
     """Return the files with what is known of each of their ranges."""
     sheets = [_sheet(file, coverages.get(file.stem)) for file in files]
-    done = _prove(sheets, progress)
+    done = _prove(sheets, progress, is_full=is_full)
     for sheet in sheets:
         if not sheet.file.packing and not sheet.file.trouble and not os.path.exists(sheet.file.path):
             sheet.file = packed_twin(sheet.file) or sheet.file
@@ -78,11 +80,12 @@ def _sheet(file: LogFile, coverage: Coverage | None) -> Sheet:
     return sheet
 
 
-def _prove(sheets: Sequence[Sheet], progress: Callable[[int], None]) -> int:
+def _prove(sheets: Sequence[Sheet], progress: Callable[[int], None], *, is_full: bool) -> int:
     tasks, owners = [], []
     for sheet in sheets:
         for blocks in _groups(sheet.blocks if not sheet.file.packing else []):
-            tasks.append(Task(prove, (sheet.file.path, blocks), sum(block.length for block in blocks)))
+            prover = partial(prove, lines_are_read=is_full)
+            tasks.append(Task(prover, (sheet.file.path, blocks), sum(block.length for block in blocks)))
             owners.append(sheet)
     for sheet, proofs in zip(owners, workforce.do(tasks, progress), strict=True):
         sheet.proofs += proofs
@@ -111,7 +114,7 @@ def _parts(sheet: Sheet, *, is_full: bool) -> Iterator[Part]:
             continue
         if block.offset > place:
             yield Part(place, block.offset, reading=Reading())
-        yield Part(block.offset, block.end, block, proof, Reading() if is_full else None)
+        yield Part(block.offset, block.end, block, proof, Reading() if is_full or block.unproven else None)
         place = block.end
     if place < file.size or not sheet.proofs:
         yield Part(place, file.size, reading=Reading())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.verification.chain import judge_heads, noted_heads, read_chains
 from pipeline.verification.coverage import coverages
+from pipeline.verification.fallback import Stored, find_stores, read_stores, without_cut
 from pipeline.verification.files import NAME, is_of, take_snapshot
 from pipeline.verification.findings import Finding, Findings, Kind, numbers, visible
 from pipeline.verification.live import Lanes, find_lanes
@@ -75,7 +76,12 @@ def examine(
     # What was noted before its entry is read, and an entry before the size of its file, can only be too old.
     heads = noted_heads(log_dir, findings)
     chains = read_chains(log_dir, findings)
-    files, unread = take_snapshot(log_dir, dates)
+    held: list[Stored] = []
+    files, unread = take_snapshot(
+        log_dir, dates, lambda: held.append(read_stores(find_stores(log_dir), findings))
+    )
+    stored = held[0] if held else Stored()
+    files = without_cut(files, stored)
     lanes |= find_lanes(log_dir)
     judge_heads(chains, [*heads, *kept_heads], findings)
     known = coverages(chains.values(), findings)
@@ -90,6 +96,7 @@ def examine(
     for index, sheet in enumerate(sheets):
         scan.take(index, sheet)
     told(total)
+    scan.hold(stored)
     scan.testimony.accept(chains.values())
     verdict = _Verdict(scan, lanes, unread, is_partial=bool(dates))
     verdict.judge_absent(known, dates)
@@ -145,6 +152,7 @@ class _Verdict:
             proven_bytes=scan.proven_bytes,
             unproven=tuple(scan.unproven),
             expired=self._expired,
+            fallback_records=scan.fallback_records,
             head=head,
         )
 
@@ -210,5 +218,5 @@ class _Verdict:
         last: int,
         check: str = "",
     ) -> None:
-        file = self._scan.names[place.file]
+        file = self._scan.names[place.file] if self._scan.names else None
         self._scan.findings.add(Finding(kind, sentence, file, *place[1:], producer, first, last, check))

@@ -18,12 +18,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants_of_drops import DROPS
+
 import pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "workers")
 HANG_SEC = 20
 _POINT = "test_fail_points.py::test_a_kill_at_this_point_loses_and_repeats_nothing"
+_REPLAY = "test_replay_killed.py::test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing"
+_R = "pipeline/delivery/replay.py"
 _SYNC_LOOP = """\
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:"""
@@ -84,8 +88,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._finish",
+                "        self.page.propose(intent)\n        self.days.manifests",
+                "        self.days.manifests",
             ),
             (
                 "pipeline/delivery/pump.py",
@@ -118,8 +122,8 @@ MUTANTS = [
         (
             (
                 "pipeline/delivery/pump.py",
-                "        self.page.propose(intent)\n        self._finish",
-                "        self._advance(slices)\n        self.page.propose(intent)\n        self._finish",
+                "        self.page.propose(intent)\n        self.days",
+                "        self._advance(slices)\n        self.page.propose(intent)\n        self.days",
             ),
         ),
     ),
@@ -173,7 +177,7 @@ MUTANTS = [
     Mutant(
         "half a line of a disk lane committed",
         f"{_POINT}[emit.disk.partial]",
-        (("pipeline/queue/tailer.py", "end = known + newline + 1", "end = known + len(piece)"),),
+        (("pipeline/queue/opened.py", "end = known + newline + 1", "end = known + len(piece)"),),
     ),
     Mutant(
         "number not derived from the head",
@@ -217,6 +221,83 @@ MUTANTS = [
         "append lock ignored",
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
         (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
+    ),
+    *(Mutant(name, test, ((file, old, new),)) for name, test, file, old, new in DROPS),
+    Mutant(
+        "append before its claim",
+        f"{_REPLAY}[replay.appended]",
+        ((_R, "put_claim(connection, claim))\n", "claims(connection) and None)\n"),),
+    ),
+    Mutant(
+        "claim not compared with the part",
+        f"{_REPLAY}[replay.append.partial]",
+        ((_R, "part.append(expected[len(there) :])", "part.append(expected)"),),
+    ),
+    Mutant(
+        "claims not settled at a start",
+        f"{_REPLAY}[replay.synced]",
+        ((_R, "            self._settle(claim)\n", "            pass\n"),),
+    ),
+    Mutant(
+        "rows removed before they are appended",
+        f"{_REPLAY}[replay.append.partial]",
+        (
+            (
+                _R,
+                "        part.append(data)\n",
+                (
+                    "        self._fallback.change(lambda c: fallback_rows.remove(c, rows, claim.part))\n"
+                    "        part.append(data)\n"
+                ),
+            ),
+        ),
+    ),
+    Mutant(
+        "failed fsync of a part forgotten",
+        "../unit/test_replay.py::test_after_a_failed_fsync_the_piece_goes_to_another_part",
+        ((_R, "            self._leave(part, claim)\n", "            pass\n"),),
+    ),
+    Mutant(
+        "rows removed without a sync",
+        "../unit/test_replay.py::test_after_a_failed_fsync_the_piece_goes_to_another_part",
+        ((_R, "            part.sync()\n        except", "            pass\n        except"),),
+    ),
+    Mutant(
+        "damaged row replayed",
+        "../unit/test_replay.py::test_a_damaged_row_goes_to_quarantine_and_the_rest_goes_on",
+        ((_R, "            if not row.is_whole():", "            if False:"),),
+    ),
+    Mutant(
+        "order within a part not kept",
+        "../unit/test_replay.py::test_what_would_go_back_begins_another_part",
+        (
+            (_R, "        if row.first <= last.get(row.producer, 0):", "        if False:"),
+            (_R, " or first.first <= part.last_numbers.get(first.producer, 0):", ":"),
+        ),
+    ),
+    Mutant(
+        "two processes replay one store",
+        "../integration/test_cli_replay_fallback.py::test_two_commands_at_once_share_the_work",
+        ((_R, "if not self._lock.try_acquire():", "if False:"),),
+    ),
+    Mutant(
+        "positions committed before the rows",
+        "test_replay_killed.py::test_a_kill_around_a_commit_keeps_all_of_it_or_nothing",
+        (
+            (
+                "pipeline/storage/fallback.py",
+                "        self.change(work)\n        self._positions.update",
+                (
+                    "        self.change(lambda c: fallback_tables.put_positions(c, positions))\n"
+                    "        self.change(work)\n        self._positions.update"
+                ),
+            ),
+        ),
+    ),
+    Mutant(
+        "removed store not noticed",
+        "../unit/test_fallback_store.py::test_a_removed_database_is_made_again_with_all_that_was_in_it",
+        (("pipeline/storage/fallback_file.py", "return self._found() != self._identities", "return False"),),
     ),
 ]
 

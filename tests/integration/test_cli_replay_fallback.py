@@ -80,6 +80,7 @@ def test_without_a_pipeline_the_command_does_it(outage) -> None:
     assert page.startswith("53 records left the fallback store")
     assert outage.is_replayed()
     assert outage.ask()["records"] == 0
+    call(outage.site, "verify", **outage.env)
     assert call(outage.site, "replay-fallback", **outage.env).stdout == "nothing to replay\n"
 
 
@@ -139,6 +140,16 @@ def test_a_store_of_an_instance_that_is_gone_is_found(outage) -> None:
     assert outage.is_replayed()
 
 
+def test_a_pipeline_replays_the_stores_of_instances_that_are_gone(outage) -> None:
+    """A service finds the store of an ended container by itself, and tells it."""
+    outage.put(B, 1, 3, path=outage.path.with_name("fallback.i1a2b3c4d.db"))
+    with service(outage.site, **outage.env):
+        until(lambda: outage.site.of_type("fallback_replayed"), "the record of it")
+        call(outage.site, "stop", **outage.env)
+    assert outage.stored() == [(B, 1), (B, 2), (B, 3)]
+    call(outage.site, "verify", **outage.env)
+
+
 def test_two_commands_at_once_share_the_work(outage) -> None:
     """Both end well, and each record is in the files once."""
     outage.put(A, 1, 60, each=2, fill=BIG)
@@ -155,6 +166,7 @@ def test_a_killed_command_is_gone_on_from(outage) -> None:
     command.kill(signal.SIGKILL)
     outage.ask()
     assert outage.is_replayed()
+    call(outage.site, "verify", **outage.env)
 
 
 def test_a_running_pipeline_does_it_by_itself(outage) -> None:
@@ -167,6 +179,7 @@ def test_a_running_pipeline_does_it_by_itself(outage) -> None:
         call(outage.site, "stop", **outage.env)
     (told,) = outage.site.of_type("fallback_replayed")
     assert (told["records"], told["quarantined"]) == (50, 0)
+    call(outage.site, "verify", **outage.env)
 
 
 def test_a_pipeline_that_starts_in_the_middle_takes_over(outage) -> None:

@@ -92,7 +92,7 @@ def test_all_endpoints_answer_and_the_counts_are_those_of_the_files(site: Site) 
 def test_metrics_pass_promtool(site: Site, need_tool: Callable[[str], str]) -> None:
     """What /metrics says is what `promtool check metrics` accepts, also with every kind of trouble in it."""
     promtool = need_tool("promtool")
-    app = site.app(HOLDING, json.dumps({"queue_max_mb": 1}))
+    app = site.app(HOLDING, json.dumps({"queue_max_mb": 1, "queue_full_strategy": "drop_newest"}))
     app.expect("ready")
     writer = site.writer()
     texts = [site.get("/metrics")[1]]
@@ -142,7 +142,7 @@ def test_it_answers_and_tells_the_truth_while_the_writer_is_stopped(site: Site) 
 
 def test_failing_is_503_and_not_ready_but_alive(site: Site) -> None:
     """A load balancer and a monitor can go by the status codes."""
-    app = site.app(HOLDING, json.dumps({"queue_max_mb": 1}))
+    app = site.app(HOLDING, json.dumps({"queue_max_mb": 1, "queue_full_strategy": "drop_newest"}))
     app.expect("ready")
     writer = site.writer()
     os.kill(writer, signal.SIGSTOP)

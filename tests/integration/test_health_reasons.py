@@ -299,7 +299,7 @@ def test_queue_deep(site: Site) -> None:
 
 def test_queue_pressed_full_and_records_dropped(site: Site) -> None:
     """The quota: at 80 % it is pressed, at its end full, and what is refused is told."""
-    app = start(site, queue_max_mb=4)
+    app = start(site, queue_max_mb=4, queue_full_strategy="drop_newest")
     writer = site.writer()
     os.kill(writer, signal.SIGSTOP)
 
@@ -328,7 +328,7 @@ def told_attempts(site: Site) -> int:
 @pytest.mark.soak
 def test_records_dropped_clears_after_a_minute(site: Site) -> None:
     """Drops are told for 60 s after the last one."""
-    app = start(site, queue_max_mb=1)
+    app = start(site, queue_max_mb=1, queue_full_strategy="drop_newest")
     writer = site.writer()
     os.kill(writer, signal.SIGSTOP)
     emit(app, "300 10000")
@@ -355,8 +355,9 @@ def test_settings_rejected(site: Site) -> None:
     A right one clears it.
     """
     app = start(site, batch_size=-1)
+    site.writer()
     health = site.until_reason("settings_rejected")
-    assert health["status"] == "degraded"
+    until(lambda: site.health()["status"] == "degraded", "a writer that works")
     assert "batch_size" in health["settings_rejected"][0]
     assert "settings_rejected" in own_reasons(app)
     end(site, app)

@@ -18,6 +18,7 @@ from support.archive import BLOCK_BYTES, DAYS, small_blocks, write_days
 from support.forgery import entries_of, manifest_of
 from support.rig import Rig
 
+from pipeline.storage.day_file import DayFile
 from pipeline.storage.manifest import Chain
 from pipeline.verification import Report, parse_heads, verify
 
@@ -92,6 +93,7 @@ def test_first_entry_of_a_day_names_the_head_of_the_days_before(rig: Rig) -> Non
         begin = entries_of(rig.places.log_dir / after)[0]
         lines = manifest_of(rig.places.log_dir / before).read_bytes().splitlines()
         heads = {json.loads(line)["serial"]: sha256(line).hexdigest() for line in lines}
+        assert begin["kind"] == "begin"
         assert begin["previous"] == heads[begin["serial"] - 1]
 
 
@@ -106,21 +108,27 @@ def test_catalog_and_health_name_the_last_entry(rig: Rig) -> None:
     assert sizes == {name: (rig.places.log_dir / name).stat().st_size for name in DAYS}
 
 
-def test_entry_claims_only_what_was_synced_before(rig: Rig) -> None:
-    """At every pass of the writer, what has an entry is within what the last fsync covered."""
+def test_entry_claims_only_what_was_synced_before(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the moment an entry is written, its bytes are within what the last fsync covered."""
+    store, claimed = Chain._store, []
+
+    def looking(chain: Chain, path: Path, data: bytes) -> None:
+        for line in data.splitlines():
+            entry = json.loads(line)
+            if entry["kind"] == "block":
+                claimed.append(entry["offset"] + entry["length"])
+                assert claimed[-1] <= rig.synced.get(day(rig).stat().st_ino, 0)
+        store(chain, path, data)
+
+    monkeypatch.setattr(Chain, "_store", looking)
     producer = rig.producer()
     rig.start_writer()
-    seen = 0
     for turn in range(80):
         for _ in range(4):
             rig.emit(producer, turn, 200)
         rig.step()
         rig.pass_time(0.3)
-        chain = Chain(rig.places.belongings_dir, "")
-        covered = chain.covered(DAY)
-        assert covered <= rig.synced.get(day(rig).stat().st_ino, 0)
-        seen = max(seen, covered)
-    assert seen > 10 * BLOCK_BYTES
+    assert max(claimed) > 10 * BLOCK_BYTES
 
 
 def test_block_that_does_not_fill_gets_its_entry_after_ten_seconds(rig: Rig) -> None:
@@ -205,7 +213,7 @@ def test_file_from_before_there_were_manifests_is_not_proven_and_no_failure(rig:
     emit(rig, 30)
     report = stopped(rig)
     assert report.ok
-    assert [part[:3] for part in report.unproven] == [(DAY, 0, size)]
+    assert report.unproven == ((DAY, 0, size, "it was there before the manifest began"),)
 
 
 def test_bytes_of_others_get_no_entry(rig: Rig) -> None:
@@ -218,6 +226,28 @@ def test_bytes_of_others_get_no_entry(rig: Rig) -> None:
     report = stopped(rig)
     assert {finding.kind.value for finding in report.findings} == {"unparsable"}
     assert [part.length for part in report.unproven] == [6]
+
+
+def test_bytes_that_got_before_ours_at_the_last_moment_spoil_no_entry(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes between our look at the file and our append: ours stand elsewhere than was proposed."""
+    emit(rig, 10)
+    rig.drain()
+    append, intrusions = DayFile.append, []
+
+    def late(file: DayFile, chunks: list[bytes]) -> None:
+        if not intrusions:
+            intrusions.append(file.name)
+            with file.path.open("ab") as other:
+                other.write(b"hello\n")
+        append(file, chunks)
+
+    monkeypatch.setattr(DayFile, "append", late)
+    emit(rig, 10)
+    report = stopped(rig)
+    assert intrusions == [DAY]
+    assert {finding.kind.value for finding in report.findings} == {"unparsable"}
 
 
 def test_file_that_somebody_cut_short_is_found_although_writing_went_on(rig: Rig) -> None:
@@ -286,9 +316,10 @@ LIVE = """
 """
 
 
-def test_verify_of_a_running_pipeline_finds_nothing(tmp_path: Path) -> None:
+def test_verify_of_a_running_pipeline_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While blocks are written and get their entries, whatever moment is looked at is without a finding."""
     with Site(tmp_path / "site") as site:
+        monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(site.env()["PIPELINE_RUNTIME_ROOT"]))
         app = site.app(LIVE)
         app.expect("ready")
         proven = []

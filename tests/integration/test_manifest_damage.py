@@ -5,9 +5,12 @@ The table in docs/internals/manifest.md is this table.
 """
 
 import gzip
+import hashlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -207,6 +210,55 @@ def test_single_day_is_checked_against_its_manifest_alone(logs: Path) -> None:
     assert found(verify(logs, dates=[FIRST[:10]])) == {("changed", "digests", FIRST)}
     (logs / MIDDLE).unlink()
     assert verify(logs, dates=[LAST[:10]]).ok
+
+
+def store(logs: Path, rows: list[bytes], cut_marks: list[tuple[str, str, str, int]] = []) -> Path:  # noqa: B006
+    """Put lines, a row each, into a fallback store, by its documented tables."""
+    directory = logs.parent / "fallback"
+    directory.mkdir()
+    (logs / ".pipeline" / "fallback.json").write_text(json.dumps({"directory": str(directory)}))
+    with closing(sqlite3.connect(directory / "fallback.db")) as database, database:
+        database.execute(
+            "CREATE TABLE slices (id INTEGER PRIMARY KEY, producer, first, last, count, sha256, data)"
+        )
+        database.execute("CREATE TABLE cut_marks (file, device, inode, size)")
+        for line in rows:
+            record = json.loads(line)
+            number = record["action_number"]
+            row = (record["producer"], number, number, 1, hashlib.sha256(line).hexdigest(), line)
+            database.execute(
+                "INSERT INTO slices (producer, first, last, count, sha256, data) VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        database.executemany("INSERT INTO cut_marks VALUES (?, ?, ?, ?)", cut_marks)
+    return directory / "fallback.db"
+
+
+def test_records_in_the_fallback_are_not_missing(logs: Path) -> None:
+    """Not yet replayed, or just being replayed; a row that was changed is a finding."""
+    lines = (logs / MIDDLE).read_bytes().splitlines(keepends=True)
+    taken = [lines[20], lines[21]]
+    forgery.edit_lines(logs / MIDDLE, lambda lines: lines.__delitem__(slice(20, 22)))
+    assert ("missing", "numbers", MIDDLE) in found(verify(logs))
+    database = store(logs, [*taken, lines[30]])
+    report = verify(logs)
+    assert found(report) == {("changed", "digests", MIDDLE), ("cut", "digests", MIDDLE)}
+    assert report.fallback_records == 3
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE slices SET data = replace(data, 'x', 'y') WHERE id = 1")
+    assert ("changed", "fallback", str(database)) in found(verify(logs))
+
+
+def test_file_is_read_up_to_its_cut_mark(logs: Path) -> None:
+    """What stands behind the mark was delivered again elsewhere: it counts for nothing."""
+    path = logs / LAST
+    size, last = path.stat().st_size, path.read_bytes().splitlines(keepends=True)[-30]
+    with path.open("ab") as file:
+        file.write(last)
+    assert ("repeated", "numbers", LAST) in found(verify(logs))
+    about = path.stat()
+    store(logs, [], [(LAST, str(about.st_dev), str(about.st_ino), size)])
+    assert verify(logs).findings == ()
 
 
 @pytest.mark.parametrize("damage", [None, forgery.delete_line], ids=["clean", "a line is gone"])

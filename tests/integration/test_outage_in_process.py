@@ -271,6 +271,7 @@ def test_while_files_and_fallback_refuse_records_stay_queued(rig: Rig, disk: Dis
         "writer.synced.noted",
         "writer.cut.done",
         "writer.sync.published",
+        "writer.trim.cut",
     ],
 )
 @pytest.mark.parametrize("fault", ["write", "fsync"])

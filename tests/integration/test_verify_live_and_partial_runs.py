@@ -248,6 +248,7 @@ def test_report_says_the_same_as_json(log: Log, tmp_path: Path) -> None:
         "counts": {"unparsable": 1},
         "proven_bytes": 0,
         "expired": {},
+        "fallback_records": 0,
         "head": "",
     }
 

@@ -296,6 +296,20 @@ def test_rows_that_can_still_be_read_are_taken_over(store, notes) -> None:
     again.close()
 
 
+def test_nothing_is_made_where_the_quarantine_is_away(tmp_path, notes) -> None:
+    """The mount point of a volume that is away stays empty; what is moved aside stays beside the store."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "fallback.db").write_bytes(b"rubbish" * 999)
+    away = tmp_path / "mount" / "logs" / ".pipeline" / "quarantine"
+    fresh = Fallback(
+        tmp_path / "home" / "fallback.db", max_bytes=1 << 30, quarantine_dir=away, note=notes.append
+    )
+    fresh.open()
+    assert not (tmp_path / "mount").exists()
+    assert len(list((tmp_path / "home" / "quarantine").iterdir())) == 1
+    fresh.close()
+
+
 def test_a_database_of_another_version_is_kept(tmp_path, notes) -> None:
     """What a newer library wrote is moved aside whole, and reported."""
     newer = make(tmp_path, notes)
