@@ -139,3 +139,24 @@ def test_every_link_inside_the_documentation_leads_somewhere() -> None:
             if place and "://" not in target and not (path.parent / place).exists():
                 dead.append(f"{path.relative_to(ROOT)}: {target}")
     assert not dead, "\n".join(["", *dead])
+
+
+def test_page_about_outages_says_what_the_code_says() -> None:
+    """Its settings have the defaults of the table, its reasons the status of the list."""
+    from pipeline.health.reasons import REASONS
+    from pipeline.settings import SETTINGS
+
+    _, reasons, settings = re.split(
+        r"## What health says|## Settings", (ROOT / "docs/outages.md").read_text()
+    )
+    defaults = {row.name: str(row.default) for row in SETTINGS}
+    told = re.findall(r"^\| `(\w+)` \| `?(\w+)`? \|", settings, re.MULTILINE)
+    assert told
+    for name, default in told:
+        assert float(default) == float(defaults[name]) if default.isdigit() else default == defaults[name]
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", reasons, re.MULTILINE)
+    assert rows
+    for codes, statuses in rows:
+        named = re.findall(r"`(\w+)`", codes)
+        if all(code in REASONS for code in named):
+            assert re.findall(r"\w+", statuses) == [REASONS[code].status for code in named]
