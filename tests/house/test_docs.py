@@ -146,9 +146,9 @@ def test_page_about_outages_says_what_the_code_says() -> None:
     from pipeline.health.reasons import REASONS
     from pipeline.settings import SETTINGS
 
-    _, reasons, settings = re.split(
-        r"## What health says|## Settings", (ROOT / "docs/outages.md").read_text()
-    )
+    page = (ROOT / "docs/outages.md").read_text("utf-8")
+    sections = dict(part.split("\n", 1) for part in page.split("\n## "))
+    reasons, settings = sections["What health says"], sections["Settings"]
     defaults = {row.name: str(row.default) for row in SETTINGS}
     told = re.findall(r"^\| `(\w+)` \| `?(\w+)`? \|", settings, re.MULTILINE)
     assert told
