@@ -221,6 +221,9 @@ class Tailer:
                 break
             segment = self.segments.pop(serial)
             self.released_serial = max(self.released_serial, serial + 1)
+            # Behind it, so that a successor can tell a segment that was released from one that was lost.
+            self.durable = max(self.durable, position(serial + 1, HEADER_BYTES))
+            self.written = max(self.written, self.durable)
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
                 chain.remove(directory, serial)
