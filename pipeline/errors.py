@@ -62,6 +62,20 @@ class ControlPageError(PipelineError):
     """The control page is torn, foreign or of another version; recovery then goes by what the files hold."""
 
 
+class FallbackError(PipelineError):
+    """The fallback store did not take what it was given: locked, no space, an error of its volume."""
+
+    can_retry = True
+
+
+class FallbackFull(FallbackError):
+    """`fallback_max_mb` is reached; what was refused stays in the queue."""
+
+
+class FallbackBusy(FallbackError):
+    """Another process replays the fallback store just now."""
+
+
 class NotDurable(PipelineError):
     """
     A record was accepted, but is not known to be on the disk yet.

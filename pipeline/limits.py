@@ -54,6 +54,11 @@ SLOW_WRITE_SEC: Final = 0.05
 SLOW_WRITE_REST_SEC: Final = 60.0
 STALE_CREATION_SEC: Final = 60.0
 
+FALLBACK_BUSY_SEC: Final = 0.5
+"""How long the fallback store is waited for while somebody else has locked it."""
+FALLBACK_WAL_BYTES: Final = 16 * MIB
+"""Length of its write-ahead log at which that is moved into the database."""
+
 PRODUCER_CHARS: Final = 12
 """60 random bits in 5-bit letters."""
 
@@ -80,5 +85,6 @@ require(
 )
 require(BATCH_SLICES_MAX <= _WRITEV_BUFFERS_MAX, "a batch fits one writev(2)")
 require(BEAT_INTERVAL_SEC < 1.0, "a heartbeat is stamped at least once a second")
+require(FALLBACK_BUSY_SEC < 1.0, "a locked fallback store does not stop the heartbeat")
 require(POLL_IDLE_SEC < BEAT_INTERVAL_SEC, "an idle writer stamps its heartbeat")
 require(LANE_GRACE_SEC > 1.0, "a producer looks at its lane within the grace time")

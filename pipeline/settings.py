@@ -162,6 +162,15 @@ class Settings:
     fsync_interval_sec: float = _option(
         1.0, "s", "Longest time between an append and its fsync.", _number(0, 3600)
     )
+    fallback_dir: str = _option(
+        "auto",
+        "path",
+        "Where records go while the log directory fails; auto: a private directory on another mount.",
+        _text,
+    )
+    fallback_max_mb: float = _option(
+        1024, "MiB", "Room of that store on its volume; then records stay in the queue.", _number(1, 1 << 20)
+    )
     lanes: str = _option("auto", "auto, memory, disk", "Where the queue lives.", _one_of(*_LANES))
     queue_max_mb: float = _option(1024, "MiB", "Quota of the queue over all producers.", _number(1, 1 << 20))
     queue_size: int = _option(
@@ -201,6 +210,24 @@ class Settings:
         1.0, "s", "Longest time a record waits for its batch.", _number(0.001, 60)
     )
     batch_max_bytes: int = _option(BATCH_BYTES_MAX, "B", "Largest append.", _whole(4096, 64 << 20))
+    retry_max: int = _option(
+        5,
+        "retries",
+        "Retries of a batch after 1, 2, 4, 8 and 16 s; then it goes to the fallback.",
+        _whole(0, 100),
+    )
+    breaker_failures: int = _option(
+        10,
+        "attempts",
+        "Failed attempts in a row that open the breaker: the fallback at once.",
+        _whole(1, 1000),
+    )
+    breaker_probe_sec: float = _option(
+        5.0, "s", "First look at a log directory whose breaker is open; doubles up to 60.", _number(0.1, 300)
+    )
+    probe_interval_sec: float = _option(
+        30.0, "s", "How often an idle pipeline sees whether the log directory takes files.", _number(1, 3600)
+    )
     timezone: str = _option("UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", _timezone)
     dir_mode: int = _option(0o700, "mode", "Mode of the directories the pipeline creates.", _mode)
     file_mode: int = _option(0o600, "mode", "Mode of the day files.", _mode)

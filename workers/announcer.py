@@ -14,10 +14,12 @@ from pipeline.host import clock
 from pipeline.launch import VERSION
 from pipeline.queue.lanes import DIED, WatchedLane
 from pipeline.queue.layout import DROP_REASONS
+from pipeline.storage import fallback_rows
 
 if TYPE_CHECKING:
     from pipeline.emitter import Emitter
     from pipeline.paths import Places
+    from pipeline.storage.fallback import Fallback
 
 
 class Announcer:
@@ -48,6 +50,10 @@ class Announcer:
     def stopped(self, reason: str) -> None:
         """Tell that the pipeline ends: always the last record of its producer."""
         self._own.emit("pipeline_stopped", reason=reason)
+
+    def replayed(self, fallback: Fallback) -> None:
+        """Tell what was replayed and what was quarantined, also by a command or an earlier writer."""
+        fallback_rows.tell(fallback, self._own.emit)
 
     def ended(self, lane: WatchedLane) -> bool:
         """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.host import files
 from pipeline.queue.usage import preferred_place
+from pipeline.storage import fallback_places
 
 if TYPE_CHECKING:
     from workers.writer import Writer
@@ -34,7 +35,7 @@ def _work(writer: Writer) -> dict[str, Any]:
             "durable": pump.durable_records,
             "bytes": pump.bytes_written,
             "batches": pump.batches,
-            "append_failures": writer.append_failures,
+            "append_failures": writer.delivery.failures,
         },
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
@@ -42,4 +43,16 @@ def _work(writer: Writer) -> dict[str, Any]:
         "files": sorted(file.name for file in writer.days.open.values()),
         "lanes": len(writer.lanes.watched),
         "unknown_lanes": len(files.names_in(writer.places.unknown_lanes_dir)),
+        "fallback": _fallback(writer),
+    }
+
+
+def _fallback(writer: Writer) -> dict[str, Any]:
+    store = writer.fallback
+    return store.summary()._asdict() | {
+        "path": str(store.path),
+        "max_bytes": store.max_bytes,
+        "error": writer.delivery.fallback_error,
+        "is_same_mount": fallback_places.is_same_mount(store.path, writer.places.log_dir),
+        "replayed": writer.replayer.replayed,
     }

@@ -7,7 +7,6 @@ It holds the append lock all its life and does nothing to a file without it.
 
 from __future__ import annotations
 
-import gc
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,21 +14,24 @@ from pipeline import launch
 from pipeline.delivery import recovery
 from pipeline.delivery.checkpoint import Checkpoint
 from pipeline.delivery.control import ControlPage
+from pipeline.delivery.delivery import Delivery
 from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
-from pipeline.errors import LaneError
-from pipeline.host import clock, failpoint, files, processes
+from pipeline.errors import FallbackError, LaneError
+from pipeline.host import clock, failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import BEAT_INTERVAL_SEC, MIB, POLL_BUSY_SEC, POLL_IDLE_SEC, PRESSURE_AT
+from pipeline.limits import POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
 from pipeline.storage.days import Days
 from workers import statement
 from workers.announcer import Announcer
-from workers.fence import Fence
+from workers.footing import Footing, fallback_for, is_pressed, remember_files
+from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
+from workers.replayer import Replayer
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -39,9 +41,12 @@ IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
 _STATUS_SEC: Final = 0.5
 _ADOPT_SEC: Final = 60.0
-_MEMORY_SEC: Final = 2.0
 _RETRY_SEC: Final = 1.0
 _LOCK_POLL_SEC: Final = 0.05
+_LOCK_PATIENCE_SEC: Final = 1.0
+"""How long a writer waits for the append lock before it begins without: its predecessor may be dying."""
+_LAST_TRIES: Final = 3
+"""At the end: files refuse a batch, the fallback takes it, and what is behind it is tried once more."""
 
 
 class Writer:
@@ -53,67 +58,85 @@ class Writer:
         self.journal = journal
         self.is_service = is_service
         self.state = "starting"
-        self.append_error = ""
-        self.append_failures = 0
         self.recovered_by = ""
         self.wants_sync = False
         self.wants_reopen = False
         self.stop_signal = 0
         self._pulse = Pulse(places)
         self.beat = self._pulse.beat
-        self._fence = Fence(places, settings)
+        self._footing = Footing(places, settings)
         self._synced_at = clock.monotonic()
         self._status_at = 0.0
         self._adopted_at = clock.monotonic()
-        self._retry_at = 0.0
         self._alone_since = 0.0
         self._stop_by = 0.0
-        self._is_too_big = False
         self._is_abandoned = False
-        self._memory_at = 0.0
+        self._memory = Memory(settings)
+
+    @property
+    def append_error(self) -> str:
+        """Why files refuse, empty while they do not."""
+        return self.delivery.error if hasattr(self, "delivery") else self._footing.error
 
     def acquire_append_lock(self) -> None:
-        """Wait until no other process can append to our files."""
-        while not self._has_append_lock():
+        """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
+        give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
+        while not self._footing.try_acquire() and clock.monotonic() < give_up_at:
+            self.state = self._footing.waits_for
             self.beat()
             self._say()
             self._watch_supervisor()
             clock.sleep(_LOCK_POLL_SEC)
 
-    def _has_append_lock(self) -> bool:
-        """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
-        try:
-            is_held = self._fence.try_acquire()
-        except OSError as error:
-            self.state = "waiting_for_log_dir"
-            self._note_failure(error)
-            return False
-        self.state = self.state if is_held else "waiting_for_append_lock"
-        self.append_error = ""
-        return is_held
-
     def recover(self, cause: str, restarts: int) -> None:
-        """Take over from the last writer."""
+        """Take over from the last writer; without the append lock, only what needs no file."""
         self.state = "recovering"
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
         self.lanes = Lanes(self.places, self._is_own)
-        self.checkpoint = Checkpoint(self.places.state_dir, self._fence.instance)
-        self.days = Days(self.places, self.settings, self._fence.instance, self._note_file_change)
-        known = self.checkpoint.load()
-        self.days.known = known.get("files", {})
-        self.days.sealed = set(known.get("sealed", []))
+        instance, volume = self._footing.instance, self._footing.volume
+        self.checkpoint = Checkpoint(self.places.state_dir, instance)
+        self.days = Days(self.places, self.settings, instance, self._note_file_change, volume)
         self.page = ControlPage(self.places.runtime("control"))
-        self.pump = Pump(self.lanes, self.page, self.days, self.checkpoint, self.settings, self.beat)
-        self._hold_disk_lanes()
+        self.fallback = fallback_for(
+            self.places, self.settings, instance, beat=self.beat, note=self.journal.note
+        )
+        self.pump = Pump(
+            self.lanes, self.page, self.days, self.checkpoint, self.settings, self.fallback, self.beat
+        )
+        self.delivery = Delivery(
+            self.pump,
+            self.settings,
+            probe=self._probe,
+            is_pressed=lambda: is_pressed(self.places, self.settings),
+            note=self.journal.note,
+            beat=self.beat,
+        )
+        adopted = self._take_over()
+        self.announcer = Announcer(self._own, self.places)
+        self.replayer = Replayer(self)
+        self.announcer.started(cause, restarts)
+        began = f"started ({cause or 'first start'}), recovered by {self.recovered_by}"
+        self.journal.note(f"{began}, adopted {len(adopted)} lanes")
+        self.state = "writing"
+
+    def _take_over(self) -> list[str]:
+        """Find the lanes, and how far they are; returns the producers of those that are adopted."""
+        if not self._footing.is_held:
+            self.lanes.scan()
+            self._stand_back()
+            self.recovered_by = recovery.without_files(self.pump, is_first=self.page.is_new)
+            return []
+        remember_files(self.pump, self.checkpoint)
+        self._footing.hold_disk_lanes(self.journal.note)
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
-        self.announcer = Announcer(self._own, self.places)
-        self.announcer.started(cause, restarts)
-        why = cause or "first start"
-        self.journal.note(f"started ({why}), recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
-        self.state = "writing"
+        return adopted
+
+    def _probe(self) -> None:
+        """See that the log directory takes files. OSError when not."""
+        self._footing.probe(self.pump, self.checkpoint)
 
     def run(self) -> int:
         """Work until nobody is left or the supervisor says stop; returns the exit code."""
@@ -136,7 +159,8 @@ class Writer:
         self._is_abandoned = self._has_nobody_and_nowhere()
         if self._is_abandoned:
             return False
-        has_moved = self._deliver()
+        has_moved = self.delivery.deliver()
+        has_moved |= self.replayer.step(is_busy=has_moved)
         if self._is_sync_due(is_urgent=bool(ended)):
             self._sync()
             self._finish_lanes()
@@ -149,15 +173,14 @@ class Writer:
         self.announcer.stopped(reason)
         failpoint.reach("writer.stop.announced")
         self._own.note_ending()
-        while self.pump.deliver():
-            self.beat()
+        self.delivery.is_hurried = True
+        self._deliver_all()
         for lane in self.lanes.all():
             if self._is_own(lane.producer):
                 lane.end = CLOSED
                 lane.tailer.is_ended = True
                 lane.tailer.open_all()
-        while self.pump.deliver():
-            self.beat()
+        self._deliver_all()
         self._sync()
         failpoint.reach("writer.stop.synced")
         for lane in self.lanes.all():
@@ -165,46 +188,30 @@ class Writer:
                 self.lanes.remove(lane)
         self._own.close()
 
-    def _deliver(self) -> bool:
-        """Append what there is, one batch; after a failure, try again at intervals while the loop goes on."""
-        if clock.monotonic() < self._retry_at:
-            return False
-        try:
-            if self.pump.needs_files or (self.append_error and not self.pump.resume()):
-                recovery.by_files(self.pump, self.beat)
-            has_moved = self.pump.deliver()
-        except (OSError, LaneError) as error:
-            self._note_failure(error)
-            return False
-        if self.append_error:
-            self.journal.note("appending works again")
-        self.append_error = ""
-        return has_moved
+    def _deliver_all(self) -> None:
+        """Bring what is queued now to where it can go; what can go nowhere stays queued."""
+        for _ in range(_LAST_TRIES):
+            while self.delivery.deliver():
+                self.beat()
 
     def _sync(self) -> None:
         self.wants_sync = False
         self._synced_at = clock.monotonic()
+        if not self.delivery.sync():
+            return
         try:
-            self.pump.sync()
             if self.days.seal_due(self.lanes.periods(), clock.wall_ns() / clock.NANO):
                 self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
             if self.wants_reopen:
                 self.days.reopen()
                 self.wants_reopen = False
         except (OSError, LaneError) as error:
-            self._note_failure(error)
-
-    def _note_failure(self, error: Exception) -> None:
-        if str(error) != self.append_error:
-            self.journal.note(f"cannot append: {error}")
-        self.append_error = str(error)
-        self.append_failures += 1
-        self._retry_at = clock.monotonic() + _RETRY_SEC
+            self.journal.note(f"after a sync: {error}")
 
     def _is_sync_due(self, *, is_urgent: bool) -> bool:
         has_ended = is_urgent or any(lane.tailer.is_ended for lane in self.lanes.all())
         waited = clock.monotonic() - self._synced_at
-        if self.append_error and waited < _RETRY_SEC:
+        if (self.append_error or self.delivery.fallback_error) and waited < _RETRY_SEC:
             return False
         return (
             self.wants_sync
@@ -234,7 +241,7 @@ class Writer:
         try:
             self.lanes.keep_aside(lane, self.places.unknown_lanes_dir)
         except OSError as error:
-            self._note_failure(error)
+            self.journal.note(f"cannot keep a lane aside: {error}")
             return False
         self.journal.note(f"kept, not read: {lane.tailer.unknown}")
         return True
@@ -246,8 +253,9 @@ class Writer:
             lane.tailer.open_all()
         self._mend_runtime()
         self._mend_append_lock()
-        self._mind_memory()
-        if clock.monotonic() - self._adopted_at > _ADOPT_SEC:
+        self._memory.mind(self.pump)
+        self.delivery.look()
+        if self._footing.is_held and clock.monotonic() - self._adopted_at > _ADOPT_SEC:
             self._adopt()
         self._say()
 
@@ -258,7 +266,7 @@ class Writer:
         try:
             adoption.adopt(self.places, self.pump.ask_files)
         except OSError as error:
-            self._note_failure(error)
+            self.journal.note(f"cannot adopt lanes: {error}")
         self.lanes.scan(everywhere=True)
 
     def _watch_supervisor(self) -> None:
@@ -285,32 +293,21 @@ class Writer:
 
     def _mend_append_lock(self) -> None:
         """Make the append lock again when the log directory was replaced: what we hold keeps nobody out."""
-        if self._fence.is_void():
-            self._fence.give_up()
-            self.acquire_append_lock()
-            self.state = "writing"
+        if self._footing.is_lost():
+            self._stand_back()
 
-    def _mind_memory(self) -> None:
-        if clock.monotonic() - self._memory_at < _MEMORY_SEC:
-            return
-        self._memory_at = clock.monotonic()
-        limit = self.settings.worker_memory_max_mb * MIB
-        used = processes.resident_bytes()
-        if used > limit * PRESSURE_AT:
-            gc.collect()
-            self.pump.batch_bytes_max = max(64 * 1024, self.pump.batch_bytes_max // 2)
-        else:
-            self.pump.batch_bytes_max = self.settings.batch_max_bytes
-        self._is_too_big = processes.resident_bytes() > limit
+    def _stand_back(self) -> None:
+        """Touch no file until the append lock is ours: only the fallback is written to."""
+        self.pump.retreat.may_touch_files = False
+        self.delivery.leave(self._footing.error)
 
     def _exit_code(self) -> int | None:
-        if self._is_too_big:
+        if self._memory.is_too_big:
             self.journal.note("above worker_memory_max_mb: asks for a successor")
             self._own.note_ending()
             return EXIT_REPLACE
         if self._is_abandoned:
-            # A test's directory is gone and so is everybody: nothing is to be made again, for our own records
-            # neither.
+            # A test's directory is gone and so is everybody: nothing is to be made again.
             for lane in self.lanes.all():
                 self.lanes.remove(lane)
             return EXIT_DONE
@@ -336,7 +333,7 @@ class Writer:
         return all(self._is_own(lane.producer) for lane in self.lanes.all())
 
     def _has_been_alone(self) -> bool:
-        if not self._is_alone() or self.append_error:
+        if not self._is_alone() or (self.append_error and not self.delivery.is_away):
             self._alone_since = 0.0
             return False
         self._alone_since = self._alone_since or clock.monotonic()
@@ -356,31 +353,29 @@ class Writer:
         return not any(lane.tailer.has_pending() for lane in self.lanes.all())
 
     def _wait(self) -> None:
-        is_quiet = self.pump.unsynced_bytes == 0
-        timeout = POLL_IDLE_SEC if is_quiet else min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
-        self.wants_sync |= bell.SYNC in self._pulse.wait(min(timeout, BEAT_INTERVAL_SEC))
+        busy_sec = min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
+        rung = self._pulse.wait(busy_sec if self.pump.unsynced_bytes else POLL_IDLE_SEC)
+        self.wants_sync |= bell.SYNC in rung
+        self.replayer.hear(rung)
 
     def _is_own(self, producer: str) -> bool:
         return any(appender.lane.producer == producer for appender in self._own.appenders())
 
     def _recover_files(self) -> str:
+        """Recover, and for a moment try again; files that still refuse are left alone then."""
+        give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
         while True:
             try:
                 return recovery.recover(self.pump, self.beat)
-            except (OSError, LaneError) as error:
-                self._note_failure(error)
-                self.beat()
-                self._say()
-                clock.sleep(_LOCK_POLL_SEC)
-
-    def _hold_disk_lanes(self) -> None:
-        """Say that this instance's disk lanes have a writer."""
-        try:
-            files.make_private(self.places.disk_lanes_dir)
-            self._instance_lock = RecordLock(self.places.disk_lanes_dir / adoption.INSTANCE_LOCK)
-            self._instance_lock.try_acquire()
-        except OSError as error:
-            self.journal.note(f"no disk lanes here: {error}")
+            except (OSError, LaneError, FallbackError) as error:
+                self._footing.error = str(error)
+                self.journal.note(f"cannot recover: {error}")
+            if clock.monotonic() >= give_up_at:
+                self._stand_back()
+                return recovery.without_files(self.pump, is_first=False)
+            self.beat()
+            self._say()
+            clock.sleep(_LOCK_POLL_SEC)
 
     def _note_file_change(self, file: str, change: str, size: int) -> None:
         self.journal.note(f"{file}: {change}, {size} bytes")

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "Tell how the pipeline is.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
+    "replay-fallback": "Bring what an outage left in the fallback store into the files.",
     "reload": "Let the workers take the settings anew.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
         """Import the module of a subcommand, None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"pipeline.cli.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"pipeline.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -27,6 +27,7 @@ def lines(document: dict[str, Any], log_dir: str) -> Iterator[str]:
     yield from _workers(document)
     yield from _queue(document)
     yield from _counts(document)
+    yield from _fallback(document.get("fallback", {}))
     yield from _files(document)
     if document.get("last_error"):
         yield _row("last error", visible(str(document["last_error"])))
@@ -112,6 +113,21 @@ def _counts(document: dict[str, Any]) -> Iterator[str]:
         yield click.style(_row("dropped", named), fg="red")
     if counts.get("append_failures"):
         yield _row("failures", f"{counts['append_failures']:,} appends")
+
+
+def _fallback(fallback: dict[str, Any]) -> Iterator[str]:
+    """Yield what is in the fallback store, where that is anything."""
+    rows = fallback.get("rows")
+    if rows:
+        amount = f"{fallback.get('records', 0):,} records in {rows:,} rows, {size(fallback.get('bytes', 0))}"
+        since = visible(str(fallback.get("oldest_at", "")))
+        yield click.style(_row("fallback", f"{amount}, the oldest of {since}"), fg="yellow")
+        for reason, count in fallback.get("reasons", {}).items():
+            yield f"{'':<10} {count:,} by {visible(str(reason))}"
+    if fallback.get("error"):
+        yield _row("fallback", visible(str(fallback["error"])))
+    if rows and fallback.get("path"):
+        yield f"{'':<10} in {visible(str(fallback['path']))}"
 
 
 def _files(document: dict[str, Any]) -> Iterator[str]:

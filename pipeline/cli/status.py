@@ -17,6 +17,7 @@ from pipeline.cli.options import dir_option, json_option, places_of, shown
 from pipeline.health.reasons import FAILING
 from pipeline.host import clock
 from pipeline.queue import depth
+from pipeline.storage import fallback_places
 from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ Examples:
 \b
 Exit status: 0 ok or degraded, 1 failing, 3 no pipeline runs.
 """
+_FALLBACK_DIR_VARIABLE: Final = "PIPELINE_FALLBACK_DIR"
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
 
@@ -79,17 +81,32 @@ def look(places: Places) -> tuple[dict[str, Any], Exit]:
         return document, Exit.BAD_NEWS if document.get("status") == FAILING else Exit.DONE
     pid = launch.supervisor_pid(places)
     left = depth.measure(places.lanes_dir).plus(depth.measure(places.disk_lanes_dir))
-    absent = {
+    absent: dict[str, Any] = {
         "status": FAILING,
         "reasons": ["supervisor_down"],
         "is_running": pid is not None,
         "held_back": launch.is_held_back(places),
         "workers": [],
         "queue": left.as_dict(),
+        "fallback": _left_in_fallback(places),
         "counts": {},
         "last_error": "" if pid is None else f"the supervisor, pid {pid}, does not answer",
     }
     return absent, Exit.NOT_RUNNING if pid is None else Exit.BAD_NEWS
+
+
+def _left_in_fallback(places: Places) -> dict[str, Any]:
+    """Return what all stores of the log directory hold, while no writer says it."""
+    published = launch.published_settings(places)
+    given = published[0].fallback_dir if published else os.environ.get(_FALLBACK_DIR_VARIABLE, "")
+    stores = fallback_places.stores(places, given or fallback_places.AUTO)
+    if not stores:
+        return {}
+    from pipeline.storage import fallback_reader  # sqlite is paid for by who has a store
+
+    found = (fallback_reader.summary(store) for store in stores)
+    total = fallback_reader.total(one for one in found if one is not None)
+    return total._asdict() | {"path": ", ".join(map(str, stores))}
 
 
 def _page(places: Places, document: dict[str, Any], *, as_json: bool) -> str:

@@ -26,9 +26,14 @@ class Checkpoint:
     """The checkpoint file of one instance."""
 
     def __init__(self, state_dir: Path, instance: str) -> None:
-        self.path = state_dir / (f"checkpoint.{instance}.json" if instance else "checkpoint.json")
+        self._state_dir = state_dir
+        self.use(instance)
         self.error = ""
         """Why the last one could not be stored; disk segments then stay."""
+
+    def use(self, instance: str) -> None:
+        """Keep the checkpoint of this instance from now on."""
+        self.path = self._state_dir / (f"checkpoint.{instance}.json" if instance else "checkpoint.json")
 
     def load(self) -> dict[str, Any]:
         """Return the last checkpoint, an empty one when there is none to read."""

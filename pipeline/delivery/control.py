@@ -1,22 +1,25 @@
 """
-The control page: what the writer is about to append, and what it has committed.
+The control page: what the writer is about to append, what it has committed, and what of it is durable.
 
-    0        8         16          24        4096                 4096 + 128 KiB
-    +--------+---------+-----------+---------+--------------------+-------------------+
-    | magic  | version | committed | trusted | intent, even batch | intent, odd batch |
-    +--------+---------+-----------+---------+--------------------+-------------------+
-      8 B      u64       u64         u64       u32 size, u32 crc, JSON
+    0        8         16          24       4 KiB          + 128 KiB     + 128 KiB      + 128 KiB
+    +--------+---------+-----------+--------+--------------+-------------+--------------+------------+
+    | magic  | version | committed | state  | intent, even | intent, odd | synced, even | synced, odd |
+    +--------+---------+-----------+--------+--------------+-------------+--------------+------------+
+      8 B      u64       u64         u64      each: u32 size, u32 crc, JSON
 
 Two intents alternate, so the page always holds the last committed one and the open one, if any. Committing is
-one 8-byte store of the batch number. The page survives every process; it does not survive the power, and
-recovery then goes by what the files hold. It is written with pwrite(2): the writer maps nothing.
+one 8-byte store of the batch number. `synced` says how long each file was when it was last synced, and how
+far each lane was durable then: one belongs to the other, so that who cuts the files there and goes on behind
+the positions loses and repeats nothing, without a look into any file. The page survives every process; it
+does not survive the power, and recovery then goes by what the files hold. It is written with pwrite(2): the
+writer maps nothing.
 
 Invariants
-    C1  An intent is complete before a byte of its batch is in the file.    crash/test_writer_killed.py
-    (writer.intent.*) C2  The intent of the last committed batch is never overwritten before the next one is
-    complete, so positions
-        can always be derived from the page.                                property/test_delivery_model.py
+    C1  An intent is complete before a byte of its batch is in the file.    crash/test_fail_points.py
+    C2  The intent of the last committed batch is never overwritten before the next one is complete, so
+        positions can always be derived from the page.                      property/test_delivery_model.py
     C3  A torn, old or missing page never stops a start.                    integration/test_recovery.py
+    C4  Sizes and positions of one `synced` are of one moment; a torn one is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -37,13 +40,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = b"PIPECTRL"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEAD: Final = struct.Struct("=8sQQQ")
 _COMMITTED_OFFSET: Final = 16
-_TRUSTED_OFFSET: Final = 24
+_STATE_OFFSET: Final = 24
+_UNKNOWN: Final = 0
+"""Positions do not say it all; the files have to be asked."""
+_TRUSTED: Final = 1
+_RETREATING: Final = 2
+"""What is not durable is being taken back: everything behind `synced` counts as not written."""
 _INTENTS_OFFSET: Final = 4096
 _SLOT_HEAD: Final = struct.Struct("=II")
-_PAGE_BYTES: Final = _INTENTS_OFFSET + 2 * INTENT_BYTES_MAX
+_SYNCED_OFFSET: Final = _INTENTS_OFFSET + 2 * INTENT_BYTES_MAX
+_PAGE_BYTES: Final = _SYNCED_OFFSET + 2 * INTENT_BYTES_MAX
 
 require(_HEAD.size <= _INTENTS_OFFSET, "the control page's head fits its room")
 
@@ -68,22 +77,51 @@ class Intent(NamedTuple):
         return [*self.slices, *self.skipped]
 
 
+class Synced(NamedTuple):
+    """What was durable at one moment. `records` is negative when there was no room to say so."""
+
+    records: int = 0
+    files: dict[str, tuple[int, int, int]] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
+    """(device, inode, size) by name."""
+    lanes: dict[str, int] = {}  # noqa: RUF012
+    """Positions by producer."""
+
+
 class ControlPage:
     """The open control page of one instance. Written by the writer alone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_new = not path.exists()
+        """Whether no writer of this runtime directory came before us."""
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         os.posix_fallocate(self.fd, 0, _PAGE_BYTES)
         failpoint.reach("writer.page.created")
         self.committed = 0
         self.intents: dict[int, Intent] = {}
-        self.is_trusted = self._load()
+        self.synced = Synced()
+        self._synced_turn = 0
+        self.state = self._load()
         """Whether positions follow from the page. If not, the files have to be asked, until `trust`."""
         self.named_files = {intent.file for intent in self.intents.values()}
         """The files that the last writer was at: they may end in a half line."""
-        if not self.is_trusted:
+        if self.state == _UNKNOWN:
             self.distrust()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether positions follow from the page."""
+        return self.state == _TRUSTED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the files have to be asked."""
+        return self.state == _UNKNOWN
+
+    @property
+    def is_retreating(self) -> bool:
+        """Whether everything behind `synced` is being taken back."""
+        return self.state == _RETREATING
 
     def propose(self, intent: Intent) -> None:
         """Write down what is going to be appended."""
@@ -114,24 +152,53 @@ class ControlPage:
         """Return the intent that was committed last."""
         return next((intent for intent in self.intents.values() if intent.batch == self.committed), None)
 
-    def distrust(self) -> None:
-        """Forget what the page says: from now on, and for the next writer too, the files are asked."""
-        os.pwrite(self.fd, struct.pack("=Q", 0), _TRUSTED_OFFSET)
-        self.is_trusted = False
+    def note_synced(self, synced: Synced) -> None:
+        """Write down what is durable now, before anybody is told."""
+        self._synced_turn += 1
+        data = orjson.dumps([self._synced_turn, *synced])
+        if len(data) > INTENT_BYTES_MAX - _SLOT_HEAD.size:
+            data = orjson.dumps([self._synced_turn, *Synced(-1)])
+        offset = _SYNCED_OFFSET + (self._synced_turn % 2) * INTENT_BYTES_MAX
+        files.pwrite_all(self.fd, _SLOT_HEAD.pack(len(data), zlib.crc32(data)) + data, offset)
+        self.synced = synced
+        failpoint.reach("writer.synced.noted")
+
+    def withdraw(self) -> None:
+        """Forget the open intent: nothing of it is in its file any more."""
+        slot = (self.committed + 1) % 2
+        os.pwrite(self.fd, bytes(_SLOT_HEAD.size), _INTENTS_OFFSET + slot * INTENT_BYTES_MAX)
+        self.intents.pop(slot, None)
+
+    def retreat(self) -> None:
+        """Say that what is behind `synced` is being taken back, until `settle`; a successor goes on."""
+        self._set_state(_RETREATING)
+        failpoint.reach("writer.retreat.begun")
+
+    def settle(self) -> None:
+        """Forget the intents: what they name is taken back. Positions follow from `synced` now."""
+        for slot in ((self.committed + 1) % 2, self.committed % 2):
+            os.pwrite(self.fd, bytes(_SLOT_HEAD.size), _INTENTS_OFFSET + slot * INTENT_BYTES_MAX)
+        os.pwrite(self.fd, struct.pack("=Q", 0), _COMMITTED_OFFSET)
         self.committed = 0
         self.intents.clear()
-        files.pwrite_all(self.fd, bytes(_PAGE_BYTES - _INTENTS_OFFSET), _INTENTS_OFFSET)
-        files.pwrite_all(self.fd, _HEAD.pack(_MAGIC, _VERSION, 0, 0), 0)
+        failpoint.reach("writer.retreat.settled")
+        self._set_state(_TRUSTED)
+
+    def distrust(self) -> None:
+        """Forget what the page says: from now on, and for the next writer too, the files are asked."""
+        self._set_state(_UNKNOWN)
+        self.committed = 0
+        self.intents.clear()
+        files.pwrite_all(self.fd, bytes(_SYNCED_OFFSET - _INTENTS_OFFSET), _INTENTS_OFFSET)
+        files.pwrite_all(self.fd, _HEAD.pack(_MAGIC, _VERSION, 0, _UNKNOWN), 0)
 
     def doubt(self) -> None:
         """Have the next writer ask the files; this one knows what it is doing, until `trust`."""
-        os.pwrite(self.fd, struct.pack("=Q", 0), _TRUSTED_OFFSET)
-        self.is_trusted = False
+        self._set_state(_UNKNOWN)
 
     def trust(self) -> None:
         """Say that positions follow from the page again."""
-        os.pwrite(self.fd, struct.pack("=Q", 1), _TRUSTED_OFFSET)
-        self.is_trusted = True
+        self._set_state(_TRUSTED)
 
     def move_to(self, path: Path) -> None:
         """Go on in a new file, with what is known; the old one was removed under us."""
@@ -140,25 +207,40 @@ class ControlPage:
         self.fd, self.path = fresh.fd, path
         for intent in list(self.intents.values()):
             self.propose(intent)
+        self.note_synced(self.synced)
         os.pwrite(self.fd, struct.pack("=Q", self.committed), _COMMITTED_OFFSET)
-        if self.is_trusted:
-            self.trust()
+        self._set_state(self.state)
 
     def close(self) -> None:
         """Close the page; it stays."""
         os.close(self.fd)
 
-    def _load(self) -> bool:
+    def _set_state(self, state: int) -> None:
+        os.pwrite(self.fd, struct.pack("=Q", state), _STATE_OFFSET)
+        self.state = state
+
+    def _load(self) -> int:
         head = files.pread_all(self.fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
-        magic, version, committed, trusted = _HEAD.unpack(head)
+        magic, version, committed, state = _HEAD.unpack(head)
         if magic != _MAGIC or version != _VERSION:
-            return False
+            return _UNKNOWN
         self.committed = committed
         for slot in (0, 1):
             intent = self._load_slot(slot)
             if intent is not None:
                 self.intents[slot] = intent
-        return bool(trusted) and (committed == 0 or self.last_intent() is not None)
+        self._synced_turn, self.synced = max(self._load_synced(0), self._load_synced(1))
+        is_whole = state == _RETREATING or committed == 0 or self.last_intent() is not None
+        is_known = state == _TRUSTED or self.synced.records >= 0
+        return int(state) if is_whole and is_known else _UNKNOWN
+
+    def _load_synced(self, slot: int) -> tuple[int, Synced]:
+        """Return (turn, what was durable) of a slot, nothing for one that was being written."""
+        found = self._load_json(_SYNCED_OFFSET + slot * INTENT_BYTES_MAX)
+        if not found:
+            return 0, Synced()
+        turn, records, named, lanes = found
+        return turn, Synced(records, {name: tuple(about) for name, about in named.items()}, lanes)
 
     def _load_slot(self, slot: int) -> Intent | None:
         """
@@ -166,16 +248,17 @@ class ControlPage:
 
         None for one that was being written when the writer died: nothing was appended.
         """
-        offset = _INTENTS_OFFSET + slot * INTENT_BYTES_MAX
-        size, checksum = _SLOT_HEAD.unpack(files.pread_all(self.fd, _SLOT_HEAD.size, offset))
-        data = files.pread_all(self.fd, min(size, INTENT_BYTES_MAX), offset + _SLOT_HEAD.size)
-        if not size or len(data) != size or zlib.crc32(data) != checksum:
+        found = self._load_json(_INTENTS_OFFSET + slot * INTENT_BYTES_MAX)
+        if not found:
             return None
-        found = _parsed(data)
         found[-2:] = [[Slice(*piece) for piece in part] for part in found[-2:]]
         return Intent(*found)
 
-
-def _parsed(data: bytes) -> list[Any]:
-    found: list[Any] = orjson.loads(data)
-    return found
+    def _load_json(self, offset: int) -> list[Any]:
+        """Return the content of a slot, empty when it is not whole."""
+        size, checksum = _SLOT_HEAD.unpack(files.pread_all(self.fd, _SLOT_HEAD.size, offset))
+        data = files.pread_all(self.fd, min(size, INTENT_BYTES_MAX), offset + _SLOT_HEAD.size)
+        if not size or len(data) != size or zlib.crc32(data) != checksum:
+            return []
+        found: list[Any] = orjson.loads(data)
+        return found

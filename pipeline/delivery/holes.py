@@ -30,6 +30,8 @@ _CHUNK_BYTES: Final = 4 << 20
 def mend(days: Days, beat: Callable[[], None]) -> None:
     """Cut each file that is not sealed at its first hole behind what the checkpoint knows to be synced."""
     for name, synced in days.unsealed().items():
+        if name in days.marked:
+            continue  # it is cut further up
         offset = _first_hole(days.directory / name, synced, beat)
         if offset is None:
             continue

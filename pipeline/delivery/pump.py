@@ -3,27 +3,33 @@ The pump: from lanes to day files, each record once.
 
 There is one primitive, `_append`: *these bytes to this target, once* (target, offset, length, source), used
 for live batches and for what recovery has to finish. A batch takes of each lane only what leads in one
-period, so that positions stay prefixes of lanes whatever the clock did.
+period, so that positions stay prefixes of lanes whatever the clock did. Where files refuse, what is not
+durable is taken back (`retreat`) and batches go to the fallback, whose transaction is append and commit in
+one.
 
 Invariants
     D1  Bytes are appended only under a complete intent.
     D2  A lane's position moves only by a commit, over slices that are in a file.
     D3  Nothing is released before the fsync of its file, and of the directory when the file is new.
     D4  An append that was interrupted is compared with its source and goes on at the very next byte.
+    D5  A file that failed an fsync, or a batch that cannot be completed, is cut where it was synced last, and
+        what stood behind that is delivered again: under a cut mark when the file cannot be cut now.
+    D6  A batch goes to the fallback only when everything before it is durable, so `durable` stays a prefix.
 The tests are crash/test_writer_killed.py (kills at every fail point) and property/test_delivery_model.py.
 """
 
 from __future__ import annotations
 
+import errno
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from pipeline.delivery.control import ControlPage, Intent
+from pipeline.delivery.control import ControlPage, Intent, Synced
+from pipeline.delivery.retreat import Retreat
+from pipeline.delivery.slices import without_stored
 from pipeline.errors import LaneError
 from pipeline.host import failpoint, files
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
-from pipeline.queue.tailer import Slice
-from pipeline.storage import stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, DayFile
 
 if TYPE_CHECKING:
@@ -31,8 +37,10 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.checkpoint import Checkpoint
     from pipeline.queue.lanes import Lanes, WatchedLane
+    from pipeline.queue.tailer import Slice
     from pipeline.settings import Settings
     from pipeline.storage.days import Days
+    from pipeline.storage.fallback import Fallback
 
 _FRAGMENTS_MAX: Final = BATCH_SLICES_MAX // 4
 """Most pieces that what recovery found can break one slice into, for one batch."""
@@ -48,6 +56,7 @@ class Pump:
         days: Days,
         checkpoint: Checkpoint,
         settings: Settings,
+        fallback: Fallback,
         beat: Callable[[], None],
     ) -> None:
         self.lanes = lanes
@@ -63,6 +72,10 @@ class Pump:
         self.unsynced_bytes = 0
         self.needs_files = False
         """Whether recovery by the files began and did not come to its end: it has to be repeated."""
+        self.retreat = Retreat(self, fallback)
+        self.is_retreating = False
+        """Whether what is not durable has to be taken back before anything else is done."""
+        self.is_sync_wanted = False
         self._unsynced: dict[str, list[Slice]] = {}
         self._lost: list[Slice] = []
         """What was in a deleted file and not durable: to be written again."""
@@ -75,10 +88,11 @@ class Pump:
 
         OSError when its file refuses: call `resume` before the next.
         """
+        self.require_settled()
         if self._lost:
             self._deliver_lost()
             return True
-        period, slices, skipped = self._collect()
+        period, slices, skipped = self.collect()
         if any(lane.tailer.has_copy for lane in self.lanes.all()):
             self.ask_files()
             return True
@@ -86,7 +100,7 @@ class Pump:
             self._append(period, slices, skipped)
             return True
         for piece in skipped:
-            self._advance([piece])
+            self.advance([piece])
         return bool(skipped)
 
     def ask_files(self) -> None:
@@ -109,47 +123,91 @@ class Pump:
         if file is None or file.actual_size() < intent.offset:
             return False
         try:
-            source = b"".join(self._read(piece) for piece in intent.slices)
+            source = b"".join(self.read(piece) for piece in intent.slices)
         except LaneError:
             return False  # an old page, or somebody removed the lane
         there = file.read(intent.offset, file.actual_size())
         if not source.startswith(there):
             return False
         file.size = intent.offset + len(there)
-        self._finish(file, intent, [source[len(there) :]])
+        self.finish(file, intent, [source[len(there) :]])
+        self.let_go(file)
+        failpoint.reach("writer.recover.resumed")
+        return True
+
+    def let_go(self, file: DayFile) -> None:
+        """Sync and close a file that was opened to finish a batch, unless its period is written to it."""
         if file.name not in {current.name for current in self.days.open.values()}:
             self._sync_file(file)
             self.days.let_go(file)
-        failpoint.reach("writer.recover.resumed")
-        return True
 
     def sync(self) -> None:
         """
         Make everything written durable, publish that, and release what it frees.
 
-        OSError when a disk refuses.
+        OSError when a disk refuses; what the file holds behind its last sync has to be taken back then.
         """
+        self.require_settled()
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
         if self._lost or self._unsynced:
             return  # not yet: deliver() writes the lost again first, and the next sync() publishes
+        self.publish()
+
+    def publish(self) -> None:
+        """Say that everything written is durable, and release what that frees."""
         self.unsynced_bytes = 0
         self.durable_records = self.records
+        self.is_sync_wanted = False
+        moved = [lane for lane in self.lanes.all() if lane.tailer.durable < lane.tailer.written]
         for lane in self.lanes.all():
-            if lane.tailer.durable < lane.tailer.written:
-                lane.tailer.durable = lane.tailer.written
-                lane.store_position()
+            lane.tailer.note_durable()
+        resized = [file for file in self.days.open.values() if file.published_size != file.synced_size]
+        for file in resized:
+            file.published_size = file.synced_size
+        if moved or resized:
+            self.note_synced()
+        for lane in moved:
+            lane.store_position()
         failpoint.reach("writer.sync.published")
-        if not self.page.is_trusted and all(lane.tailer.stored is None for lane in self.lanes.all()):
+        if self.page.is_unknown and all(lane.tailer.stored is None for lane in self.lanes.all()):
             failpoint.reach("writer.recover.trust")
             self.page.trust()
         self._release()
 
+    def note_synced(self) -> None:
+        """Have the page say how long the files and how far the lanes are durable."""
+        files_open = self.days.open.values()
+        self.page.note_synced(
+            Synced(
+                self.durable_records,
+                {file.name: (file.device, file.inode, file.published_size) for file in files_open},
+                {lane.producer: lane.tailer.durable for lane in self.lanes.all()},
+            )
+        )
+
+    def sync_all(self) -> None:
+        """Sync, after what a deleted file has lost is written again. OSError when a disk refuses."""
+        while self._lost:
+            self._deliver_lost()
+        self.sync()
+
+    def forget_unsynced(self) -> None:
+        """Forget what is not durable: it is going to be delivered again, from the lanes."""
+        self._unsynced.clear()
+        self._lost.clear()
+        self.unsynced_bytes = 0
+
+    def require_settled(self) -> None:
+        """Refuse to go on while a retreat is not finished: OSError."""
+        if self.is_retreating:
+            raise OSError(errno.EIO, "what is not durable has to be taken back first")
+
     @property
     def is_sync_due(self) -> bool:
         """Whether so much is written and not durable that the interval is not waited for."""
-        return self.unsynced_bytes >= SYNC_BYTES_MAX
+        return self.is_sync_wanted or self.unsynced_bytes >= SYNC_BYTES_MAX
 
     def sync_files_of(self, periods: set[str]) -> None:
         """Sync every file of these periods: a killed writer may have left in memory what it had published."""
@@ -180,7 +238,10 @@ class Pump:
         file = self._settled_file(period)
         if file is None:
             return False
-        chunks = [self._read(piece) for piece in slices]
+        if not file.is_noted:
+            file.is_noted = True
+            self.note_synced()
+        chunks = [self.read(piece) for piece in slices]
         added = 0 if is_again else sum(chunk.count(b"\n") for chunk in chunks)
         intent = Intent(
             batch=self.page.committed + 1,
@@ -194,10 +255,10 @@ class Pump:
             skipped=skipped,
         )
         self.page.propose(intent)
-        self._finish(file, intent, chunks)
+        self.finish(file, intent, chunks)
         return True
 
-    def _finish(self, file: DayFile, intent: Intent, chunks: list[bytes]) -> None:
+    def finish(self, file: DayFile, intent: Intent, chunks: list[bytes]) -> None:
         """Append what is left of a proposed batch, commit it, move the positions."""
         failpoint.reach("writer.append.before")
         file.append(chunks)
@@ -215,12 +276,14 @@ class Pump:
         if file.change() == FOREIGN:
             self.days.settle(file)
             self._unsynced.pop(file.name, None)
+            self.is_sync_wanted = True
 
     def apply(self, intent: Intent) -> None:
         """Move the lanes' positions over a committed batch."""
-        self._advance([*intent.slices, *intent.skipped])
+        self.advance([*intent.slices, *intent.skipped])
 
-    def _advance(self, pieces: list[Slice]) -> None:
+    def advance(self, pieces: list[Slice]) -> None:
+        """Move the lanes' positions over what has got where it goes."""
         touched: dict[str, WatchedLane] = {}
         for piece in pieces:
             lane = self.lanes.watched.get(piece.producer)
@@ -240,12 +303,13 @@ class Pump:
                 return file
             if change != DELETED:
                 self._unsynced.pop(file.name, None)  # it was synced before it was left
+                self.sync()
                 continue
             self._take_lost(file.name)
             if self._lost:
                 return None
 
-    def _collect(self) -> tuple[str, list[Slice], list[Slice]]:
+    def collect(self) -> tuple[str, list[Slice], list[Slice]]:
         """
         Return one period and what leads in it, of each lane.
 
@@ -259,8 +323,6 @@ class Pump:
         skipped: list[Slice] = []
         for lane in lanes[start:] + lanes[:start]:
             pending = lane.tailer.pending(room)
-            if not pending:
-                lane.tailer.stored = None
             for found, piece in pending:
                 is_full = len(slices) + len(skipped) + _FRAGMENTS_MAX > BATCH_SLICES_MAX
                 if is_full or found != (period or found):
@@ -285,7 +347,7 @@ class Pump:
         known = lane.tailer.stored
         if known is None:
             return [piece], []
-        kept = without_stored(piece, self._read(piece), known)
+        kept = without_stored(piece, self.read(piece), known)
         if kept == [piece]:
             return kept, []
         if len(kept) < _FRAGMENTS_MAX:
@@ -303,22 +365,9 @@ class Pump:
         try:
             file.sync()
         except OSError:
-            self._retreat(file)
+            self.is_retreating = True
             raise
         self._unsynced.pop(file.name, None)
-
-    def _retreat(self, file: DayFile) -> None:
-        """
-        Take back what a failed fsync left in doubt, and write it again in a part.
-
-        A second fsync would say that all is well although the pages are gone, and a re-read proves nothing.
-        While the file cannot even be shortened, nothing of it is released, and the next sync comes here
-        again.
-        """
-        self.page.doubt()
-        file.cut_to(file.synced_size)
-        self._take_lost(file.name)
-        self.days.abandon(file)
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]
@@ -333,7 +382,8 @@ class Pump:
     def _period_of(self, piece: Slice) -> str:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period
 
-    def _read(self, piece: Slice) -> bytes:
+    def read(self, piece: Slice) -> bytes:
+        """Return the bytes of a slice; LaneError when they are not all there."""
         lane = self.lanes.watched.get(piece.producer)
         if lane is None:
             raise LaneError("the lane of an open batch is gone", where=piece.producer)
@@ -341,18 +391,3 @@ class Pump:
         if len(data) != piece.length:
             raise LaneError("a segment is shorter than its records", where=f"{piece.producer}/{piece.serial}")
         return data
-
-
-def without_stored(piece: Slice, data: bytes, known: set[int]) -> list[Slice]:
-    """Return the parts of a slice whose records are not among the known numbers, in order."""
-    kept: list[Slice] = []
-    offset = piece.start
-    for line in data.splitlines(keepends=True):
-        end = offset + len(line)
-        if stored.number_of(line) not in known:
-            if kept and kept[-1].end == offset:
-                kept[-1] = kept[-1]._replace(end=end)
-            else:
-                kept.append(Slice(piece.producer, piece.serial, offset, end))
-        offset = end
-    return kept

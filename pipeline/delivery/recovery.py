@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.delivery import holes
+from pipeline.errors import FallbackError
 from pipeline.host import failpoint
 from pipeline.storage import naming, stored
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 def recover(pump: Pump, beat: Callable[[], None]) -> str:
     """Bring positions and files in line; returns what it went by: "page" or "files"."""
     page = pump.page
+    pump.retreat.load()
+    if page.is_retreating:
+        pump.retreat.take_back()
+        return "page"
+    pump.retreat.cut_marked()
     last = page.last_intent()
     if last is not None:
         pump.records = last.records
@@ -41,10 +47,33 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
         and pump.resume()
     ):
         pump.sync_files_of(_periods(pump))
-        pump.durable_records = pump.records
+        pump.publish()
         return "page"
     by_files(pump, beat)
     return "files"
+
+
+def without_files(pump: Pump, *, is_first: bool) -> str:
+    """
+    Bring positions in line without the files, which this writer must not touch: "page", or "nothing".
+
+    What is not durable is taken back, files unseen. Where the page does not say what is durable, nothing
+    moves until the files can be asked; the first writer of all has nothing to ask them for.
+    """
+    try:
+        pump.retreat.load()
+    except FallbackError:
+        pump.needs_files = True
+        return "nothing"
+    is_fresh = is_first and not any(lane.tailer.written for lane in pump.lanes.all())
+    if is_fresh and not _has_copies(pump):
+        pump.page.trust()
+        return "page"
+    if pump.page.is_unknown or _has_copies(pump):
+        pump.needs_files = True
+        return "nothing"
+    pump.is_retreating = True
+    return "page"
 
 
 def by_files(pump: Pump, beat: Callable[[], None]) -> None:
@@ -54,6 +83,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
     pump.needs_files = True
+    pump.retreat.load()
     failpoint.reach("writer.recover.files")
     named = pump.page.named_files | {intent.file for intent in pump.page.intents.values()}
     pump.page.distrust()
@@ -66,12 +96,14 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         beat()
     holes.mend(pump.days, beat)
     found = _stored(pump, beat)
+    for producer, numbers in pump.retreat.held(found).items():
+        found[producer] |= numbers
     names = (
         named
         | holes.torn(pump.days)
         | {name for period in _periods(pump) for name in pump.days.names_of(period)}
     )
-    for name in sorted(name for name in names if (pump.days.directory / name).is_file()):
+    for name in sorted(name for name in names - pump.days.marked if (pump.days.directory / name).is_file()):
         mend_tail(pump, name, found)
     released = pump.checkpoint.load().get("lanes", {})
     for lane in lanes:
@@ -83,12 +115,15 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
 
 
 def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
-    """Return the numbers that the files hold, of each lane's producer."""
+    """Return the numbers that the files hold, of each lane's producer; up to their cut marks."""
     found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}
+    ends = {(mark.device, mark.inode): mark.size for mark in pump.retreat.cuts}
     periods = _periods(pump) | {naming.period_of(name) for name in pump.days.unsealed()}
     for period in sorted(periods):
         for path in pump.days.all_of(period):
-            for producer, numbers in stored.stored_numbers(path, found, beat).items():
+            about = path.stat()
+            end = ends.get((about.st_dev, about.st_ino))
+            for producer, numbers in stored.stored_numbers(path, found, beat, end=end).items():
                 found[producer] |= numbers
     return found
 

@@ -134,6 +134,24 @@ METRICS: Final = (
         _plain("counts", "append_failures"),
     ),
     Metric(
+        "pipeline_fallback_rows",
+        "gauge",
+        "Slices of records in the fallback store.",
+        _plain("fallback", "rows"),
+    ),
+    Metric(
+        "pipeline_fallback_records",
+        "gauge",
+        "Records in the fallback store, which are not in the files yet.",
+        _plain("fallback", "records"),
+    ),
+    Metric(
+        "pipeline_fallback_bytes",
+        "gauge",
+        "Bytes of records in the fallback store.",
+        _plain("fallback", "bytes"),
+    ),
+    Metric(
         "pipeline_disk_free_bytes", "gauge", "Free space where the day files are.", _plain("disk_free_bytes")
     ),
 )

@@ -59,6 +59,21 @@ REASONS: Final[dict[str, Reason]] = {
         "Appends or syncs of day files fail; records wait in the queue.",
         "See last_error: disk full, read-only or gone?",
     ),
+    "fallback_in_use": Reason(
+        DEGRADED,
+        "Records are in the fallback store; they come into the files when those take records again.",
+        "Nothing while `rows` falls; else see last_error. `pipeline replay-fallback` asks for it now.",
+    ),
+    "fallback_failing": Reason(
+        FAILING,
+        "The fallback store refuses records too, or is at fallback_max_mb; they wait in the queue.",
+        "See `fallback.error`; make the log directory writable, or room for the store.",
+    ),
+    "fallback_same_mount": Reason(
+        OK,
+        "The fallback store is on the volume of the log directory: it protects little.",
+        "Set fallback_dir to a directory on another volume.",
+    ),
     "state_dir_unwritable": Reason(
         DEGRADED,
         "The state directory refuses the checkpoint; disk lanes are not released.",

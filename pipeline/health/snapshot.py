@@ -73,6 +73,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "counts": counts,
         "dropped": said.get("dropped", {}),
         "files": said.get("files", []),
+        "fallback": said.get("fallback", {}),
         "disk_free_bytes": said.get("disk_free_bytes"),
         "state": said.get("state", ""),
         "recovered_by": said.get("recovered_by", ""),
@@ -104,9 +105,13 @@ def _writer_tests(facts: Facts) -> list[tuple[str, bool]]:
 def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
     said = facts.said
     free = said.get("disk_free_bytes")
+    fallback = said.get("fallback", {})
     return [
         ("append_lock_taken", said.get("state") == "waiting_for_append_lock"),
         ("append_failing", bool(said.get("append_error"))),
+        ("fallback_in_use", bool(fallback.get("rows"))),
+        ("fallback_failing", bool(fallback.get("error"))),
+        ("fallback_same_mount", bool(fallback.get("is_same_mount"))),
         ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]

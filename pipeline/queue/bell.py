@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WAKE: Final = b"w"
 SYNC: Final = b"s"
+REPLAY: Final = b"r"
 
 
 def ring(places: Places, what: bytes = WAKE) -> bool:

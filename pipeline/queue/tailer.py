@@ -122,6 +122,8 @@ class Tailer:
     durable: int = 0
     stored: set[int] | None = None
     """Numbers that recovery found in the files already; None when positions say it all."""
+    stored_end: int = 0
+    """Position up to which it looked: what comes later was in no file then."""
     stored_last: int = 0
     """The highest of them: a power loss may leave a lane that ends before what the files hold of it."""
     has_copy: bool = False
@@ -176,6 +178,20 @@ class Tailer:
     def advance_written(self, piece: Slice) -> None:
         """Note that a slice is in the file."""
         self.written = max(self.written, position(piece.serial, piece.end))
+
+    def end_position(self) -> int:
+        """Return the position behind the last record of the segments that are open."""
+        for serial in sorted(self.segments, reverse=True):
+            self.segments[serial].refresh()
+            if self.segments[serial].end > HEADER_BYTES:
+                return position(serial, self.segments[serial].end)
+        return self.written
+
+    def note_durable(self) -> None:
+        """Note that everything written is durable; what recovery found in files is behind us one day."""
+        self.durable = self.written
+        if self.durable >= self.stored_end:
+            self.stored = None
 
     def periods(self) -> set[str]:
         """Return the periods of segments that are not released."""
@@ -260,6 +276,7 @@ class Tailer:
         self.released_serial = max(durable, self.durable) >> OFFSET_BITS
         self.stored = numbers or None
         self.stored_last = max(numbers, default=0)
+        self.stored_end = self.end_position()
         self.has_copy = False
 
     def close(self) -> None:

@@ -33,7 +33,10 @@ class DayFile:
         self.fd = os.open(self.path, files.APPEND | os.O_NOFOLLOW, mode)
         found = os.fstat(self.fd)
         self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
-        self.synced_size = found.st_size
+        self.synced_size = self.published_size = found.st_size
+        """How long it was at its last sync, and at the last one that positions were published with."""
+        self.is_noted = False
+        """Whether the control page knows its size as of the last sync."""
         # Whoever created it may have died before it synced the name.
         self.needs_directory_sync = True
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.paths import Places
     from pipeline.settings import Settings
+    from pipeline.storage.volume import Volume
 
 Report = Callable[[str, str, int], None]
 """(file, change, bytes) of something that somebody else did to a file."""
@@ -36,19 +37,29 @@ _QUARANTINE: Final = "quarantine"
 class Days:
     """The day files being written, by period."""
 
-    def __init__(self, places: Places, settings: Settings, instance: str, report: Report) -> None:
+    def __init__(
+        self, places: Places, settings: Settings, instance: str, report: Report, volume: Volume
+    ) -> None:
         self.open: dict[str, DayFile] = {}
         self.sealed: set[str] = set()
         self.known: dict[str, dict[str, Any]] = {}
         """What the last checkpoint said of files: device, inode and size by name."""
         self.directory = places.log_dir
+        self.marked: set[str] = set()
+        """Names of files that have to be cut first: they are not written on."""
+        self._volume = volume
         self._places = places
         self._settings = settings
-        self._instance = instance
+        self.instance = instance
         self._report = report
+
+    def check_volume(self) -> None:
+        """OSError when the volume of the log directory is not there."""
+        self._volume.check()
 
     def current(self, period: str) -> DayFile:
         """Return the file that takes a period's records now. OSError when it cannot be opened."""
+        self._volume.check()
         file = self.open.get(period)
         if file is None:
             file = self._open_newest(period)
@@ -74,24 +85,50 @@ class Days:
             file.size = file.actual_size()
             self._continue_in_part(file)
         else:
-            file.size = file.actual_size()
+            file.size = file.synced_size = file.actual_size()
         return change
 
     def abandon(self, file: DayFile) -> None:
         """Write on in a part; the file gets no more bytes."""
         self._continue_in_part(file)
 
-    def find(self, name: str, device: int, inode: int) -> DayFile | None:
-        """Return the open file of this identity, wherever in the log directory its name is now."""
-        for candidate in (name, *files.names_in(self._places.log_dir)):
-            path = self._places.log_dir / candidate
+    def cut(self, name: str, device: int, inode: int, size: int) -> None:
+        """
+        Shorten a file to `size` and make that durable; OSError when it refuses.
+
+        One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is
+        cut is kept in quarantine.
+        """
+        self._volume.check()
+        os.scandir(self.directory).close()  # a directory that cannot be read is not one without the file
+        path = self._path_of(name, device, inode)
+        if path is None:
+            return
+        with path.open("r+b", buffering=0) as file:
+            end = os.fstat(file.fileno()).st_size
+            if end <= size:
+                return
+            cut = files.pread_all(file.fileno(), end - size, size)
+            if not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n"):
+                self.quarantine(path.name, size, cut)
+            os.ftruncate(file.fileno(), size)
+            os.fsync(file.fileno())
+
+    def _path_of(self, name: str, device: int, inode: int) -> Path | None:
+        """Return where the file of this identity is now in the log directory, None when it is not there."""
+        for candidate in (name, *files.names_in(self.directory)):
             try:
-                found = path.stat()
+                found = (self.directory / candidate).stat()
             except OSError:
                 continue
             if (found.st_dev, found.st_ino) == (device, inode):
-                return self._open_found(candidate)
+                return self.directory / candidate
         return None
+
+    def find(self, name: str, device: int, inode: int) -> DayFile | None:
+        """Return the open file of this identity, wherever in the log directory its name is now."""
+        path = self._path_of(name, device, inode)
+        return self._open_found(path.name) if path is not None else None
 
     def open_by_name(self, name: str) -> DayFile:
         """Return a file of ours that exists. OSError when it cannot be opened."""
@@ -116,11 +153,11 @@ class Days:
 
     def names_of(self, period: str) -> list[str]:
         """Return the files that exist for a period, parts in order."""
-        return [str(day) for day in naming.day_files(self._places.log_dir, self._instance).get(period, [])]
+        return [str(day) for day in naming.day_files(self._places.log_dir, self.instance).get(period, [])]
 
     def unsealed(self) -> dict[str, int]:
         """Return how much of each file of ours that is not sealed was synced by the last checkpoint."""
-        parts = naming.day_files(self._places.log_dir, self._instance).values()
+        parts = naming.day_files(self._places.log_dir, self.instance).values()
         names = [str(day) for days in parts for day in days]
         return {name: self._synced_size(name) for name in names if name not in self.sealed}
 
@@ -158,9 +195,9 @@ class Days:
         self.close()
 
     def _open_newest(self, period: str) -> DayFile:
-        parts = naming.day_files(self._places.log_dir, self._instance).get(period, [])
+        parts = naming.day_files(self._places.log_dir, self.instance).get(period, [])
         if not parts:
-            return self._create(DayName(period, self._instance, 0))
+            return self._create(DayName(period, self.instance, 0))
         newest = parts[-1]
         if not self._may_continue(newest):
             return self._create(newest._replace(part=newest.part + 1))
@@ -171,7 +208,7 @@ class Days:
         name = str(day)
         path = self._places.log_dir / name
         offset, tail = stored.torn_tail(path)
-        if name in self.sealed or tail or not os.access(path, os.W_OK):
+        if name in self.sealed | self.marked or tail or not os.access(path, os.W_OK):
             return False
         known = self.known.get(name)
         if known is None:
@@ -208,7 +245,7 @@ class Days:
         return file
 
     def _continue_in_part(self, file: DayFile) -> None:
-        parts = naming.day_files(self._places.log_dir, self._instance).get(file.day.period, [])
+        parts = naming.day_files(self._places.log_dir, self.instance).get(file.day.period, [])
         last = max((day.part for day in parts), default=file.day.part)
         self._drop(file)
         failpoint.reach("writer.rotate.part")

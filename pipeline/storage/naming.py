@@ -1,4 +1,4 @@
-"""Names of day files: `DATE[.INSTANCE][.PART].jsonl`."""
+"""Names of day files: `DATE[.INSTANCE][.PART].jsonl`; `DATE[.INSTANCE].rPART.jsonl` is what was replayed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from pipeline.host import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME: Final = re.compile(r"^(\d{4,}-\d\d-\d\d)(?:\.(i[0-9a-f]{8}))?(?:\.(\d+))?\.jsonl$")
+_NAME: Final = re.compile(r"^(\d{4,}-\d\d-\d\d)(?:\.(i[0-9a-f]{8}))?(?:\.(r)?(\d+))?\.jsonl$")
+_PACKED: Final = (".zst", ".gz")
 
 
 class DayName(NamedTuple):
-    """The parts of a day file's name. `instance` is empty for the first one, `part` 0 for the day itself."""
+    """
+    The parts of a day file's name.
+
+    `instance` is empty for the first one, `part` 0 for the day itself. Replayed parts are numbered by
+    themselves, and live records never go there.
+    """
 
     period: str
     instance: str
     part: int
+    is_replay: bool = False
 
     def __str__(self) -> str:
         middle = f".{self.instance}" if self.instance else ""
-        part = f".{self.part}" if self.part else ""
+        part = f".{'r' if self.is_replay else ''}{self.part}" if self.part else ""
         return f"{self.period}{middle}{part}.jsonl"
 
 
@@ -31,8 +38,8 @@ def parse(name: str) -> DayName | None:
     match = _NAME.match(name)
     if match is None:
         return None
-    period, instance, part = match.groups()
-    return DayName(period, instance or "", int(part or 0))
+    period, instance, replay, part = match.groups()
+    return DayName(period, instance or "", int(part or 0), replay is not None)
 
 
 def period_of(name: str) -> str:
@@ -41,10 +48,21 @@ def period_of(name: str) -> str:
 
 
 def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:
-    """Return the parts that an instance has of each period, in order."""
+    """Return the parts that an instance has of each period, in order, without replayed ones."""
     found: dict[str, list[DayName]] = {}
     for name in files.names_in(log_dir):
         day = parse(name)
-        if day is not None and day.instance == instance:
+        if day is not None and day.instance == instance and not day.is_replay:
             found.setdefault(day.period, []).append(day)
     return {period: sorted(parts) for period, parts in found.items()}
+
+
+def next_replay_part(log_dir: Path, instance: str, period: str) -> DayName:
+    """Return the first name for a replayed part that no file has had, packed or not."""
+    last = 0
+    for name in files.names_in(log_dir):
+        plain = next((name.removesuffix(end) for end in _PACKED if name.endswith(end)), name)
+        day = parse(plain)
+        if day is not None and day.is_replay and (day.instance, day.period) == (instance, period):
+            last = max(last, day.part)
+    return DayName(period, instance, last + 1, is_replay=True)

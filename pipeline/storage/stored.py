@@ -6,6 +6,7 @@ For recovery; readers and verify have their own.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +25,15 @@ _CHUNK_BYTES: Final = 4 << 20
 
 
 def stored_numbers(
-    path: Path, producers: Collection[str], beat: Callable[[], None], start: int = 0
+    path: Path,
+    producers: Collection[str],
+    beat: Callable[[], None],
+    start: int = 0,
+    end: int | None = None,
 ) -> dict[str, set[int]]:
-    """Return the numbers of whole lines in a file from byte `start` on, for the producers asked for."""
+    """Return the numbers of whole lines in the bytes [start, end) of a file, for the producers asked for."""
     found: dict[str, set[int]] = {producer: set() for producer in producers}
-    for lines in _whole_lines(path, start):
+    for lines in _whole_lines(path, start, end):
         beat()
         for match in _RECORD.finditer(lines):
             numbers = found.get(match[2].decode())
@@ -77,11 +82,13 @@ def torn_tail(path: Path) -> tuple[int, bytes]:
             reach *= 4
 
 
-def _whole_lines(path: Path, start: int) -> Iterator[bytes]:
+def _whole_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
     carry = b""
     with path.open("rb") as file:
-        file.seek(start)
-        while piece := file.read(_CHUNK_BYTES):
+        position = file.seek(start)
+        limit = file.seek(0, os.SEEK_END) if stop is None else stop
+        file.seek(position)
+        while piece := file.read(min(_CHUNK_BYTES, limit - file.tell())):
             end = piece.rfind(b"\n") + 1
             if end:
                 yield carry + piece[:end]

@@ -216,7 +216,7 @@ MUTANTS = [
     Mutant(
         "append lock ignored",
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
-        (("workers/fence.py", "if not lock.try_acquire():", "if False:"),),
+        (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
     ),
 ]
 

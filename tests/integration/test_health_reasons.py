@@ -14,6 +14,7 @@ from support.apps import App, Site
 from support.waiting import until
 
 from pipeline.health.reasons import REASONS
+from pipeline.storage import fallback_places
 
 HERE = Path(__file__).parent
 
@@ -212,6 +213,41 @@ def test_append_failing(site: Site) -> None:
     for obstacle in obstacles:
         obstacle.rmdir()
     assert site.until_reason("append_failing", holds=False)["last_error"] == ""
+    end(site, app)
+
+
+def test_fallback_in_use_and_failing(site: Site) -> None:
+    """With the log directory away records are in the store, or wait while there is none; then they return."""
+    home = site.home / "fallback"
+    directory = home / fallback_places.key_of(site.log_dir)
+    app = start(site, fallback_dir=str(home), retry_max=0, breaker_failures=1, breaker_probe_sec=0.2)
+    until(lambda: site.health()["counts"].get("durable", 0) >= 2, "a day file that is durable")
+    away = site.log_dir.rename(site.home / "logs.away")
+    site.log_dir.touch()
+    emit(app, "50")
+    found = site.until_reason("fallback_in_use")["fallback"]
+    assert sum(found["reasons"].values()) == found["records"] > 0
+    hidden = directory.rename(home / "hidden")
+    directory.touch()
+    emit(app, "50")
+    site.until_reason("fallback_failing")
+    directory.unlink()
+    hidden.rename(directory)
+    site.until_reason("fallback_failing", holds=False)
+    site.log_dir.unlink()
+    away.rename(site.log_dir)
+    site.until_reason("fallback_in_use", holds=False)
+    end(site, app)
+
+
+def test_fallback_same_mount(site: Site) -> None:
+    """A store beside the log directory is said to protect little, and health is ok all the same."""
+    app = start(site, fallback_dir=str(site.home / "fallback"))
+    health = site.until_reason("fallback_same_mount")
+    assert health["status"] == "ok"
+    end(site, app)
+    app = start(site)
+    site.until_reason("fallback_same_mount", holds=False)
     end(site, app)
 
 

@@ -56,9 +56,13 @@ class Rig:
         self.disk.mkdir()
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("PIPELINE_RUNTIME_ROOT", str(self.home / "memory"))
-        self.settings = Settings(
-            **{"queue_max_mb": 64.0, "fsync_interval_sec": 1.0, "worker_memory_max_mb": 1 << 20} | settings
-        )
+        usual = {
+            "queue_max_mb": 64.0,
+            "fsync_interval_sec": 1.0,
+            "worker_memory_max_mb": 1 << 20,
+            "fallback_dir": str(self.home / "fallback"),
+        }
+        self.settings = Settings(**usual | settings)
         self.places = places_for(self.disk / "logs", self.settings.state_dir)
         self.emitters: list[Emitter] = []
         self.writer: writing.Writer | None = None
@@ -149,6 +153,8 @@ class Rig:
         self.aim = ("", 0)
         for lane in dead.lanes.all() if hasattr(dead, "lanes") else ():
             lane.tailer.close()
+        if hasattr(dead, "fallback"):
+            dead.fallback.close()
         self._close_what_nobody_holds()
 
     def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
@@ -257,6 +263,7 @@ class Rig:
         writer = self.writer
         return bool(
             writer.append_error
+            or writer.pump.retreat.has_rows
             or writer.pump.unsynced_bytes
             or any(
                 lane.tailer.has_pending() or lane.tailer.durable < lane.tailer.written
@@ -310,7 +317,7 @@ class Rig:
         """
         Close, as the kernel does for a killed process, the descriptors of our files that no producer has.
 
-        Not those of segments: a mapping has a descriptor of its own, which it closes itself.
+        Not those of segments: a mapping has a descriptor of its own, which it closes itself. Nor SQLite's.
         """
         held = {
             lock.fd
@@ -321,7 +328,8 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            if path.startswith(str(self.home)) and not path.endswith((".seg", ".new")):
+            is_kept = path.endswith((".seg", ".new")) or path.startswith(str(self.home / "fallback"))
+            if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 
     def _monotonic(self) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import files
 from pipeline.host.locks import RecordLock
@@ -11,24 +14,35 @@ from pipeline.storage.directories import make_belongings
 if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.settings import Settings
+    from pipeline.storage.volume import Volume
+
+_PROBE_BYTES: Final = 4096
+_NOTE: Final = "instance.json"
 
 
 class Fence:
     """
-    Held by a writer all its life.
+    Held by a writer all its life, or by who replays without one.
 
     `instance` is "" for the plain file names, which the first instance has while it lives, else our own
-    suffix.
+    suffix. It is remembered in the runtime directory, for a successor that cannot reach the log directory.
     """
 
-    def __init__(self, places: Places, settings: Settings) -> None:
-        self.instance = ""
+    def __init__(self, places: Places, settings: Settings, volume: Volume) -> None:
         self._places = places
         self._settings = settings
+        self._volume = volume
         self._lock: RecordLock | None = None
+        self.instance = str((files.read_json(places.runtime(_NOTE)) or {}).get("instance", places.instance))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process may append."""
+        return self._lock is not None and not self.is_void()
 
     def try_acquire(self) -> bool:
         """Take the lock unless another process has it. OSError when the log directory cannot be used."""
+        self._volume.check()
         make_belongings(self._places, self._settings)
         self.instance = self._choose_instance()
         name = f"append.{self.instance}.lock" if self.instance else "append.lock"
@@ -46,7 +60,24 @@ class Fence:
         if not self.instance:
             claim = {"instance": self._places.instance}
             files.write_json(self._places.belongings_dir / "primary.json", claim, is_only_writer=True)
+        with contextlib.suppress(OSError):
+            files.write_json(self._places.runtime(_NOTE), {"instance": self.instance})
         return True
+
+    def probe(self) -> None:
+        """See that a file can be written, synced and removed, with the lock held. OSError when not."""
+        self._volume.check()
+        make_belongings(self._places, self._settings)
+        if not self.is_held:
+            self.give_up()
+            if not self.try_acquire():
+                raise OSError(errno.EBUSY, "another process holds the append lock", str(self._places.log_dir))
+        path = self._places.log_dir / f".probe-{os.getpid()}"
+        try:
+            path.write_bytes(bytes(_PROBE_BYTES))
+            files.sync_file(path)
+        finally:
+            files.remove(path)
 
     def is_void(self) -> bool:
         """Whether the log directory was replaced, so that what we hold keeps nobody out."""

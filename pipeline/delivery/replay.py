@@ -1,0 +1,291 @@
+"""
+Replay: from the fallback store back into the files, each record once.
+
+It runs in whoever holds the append lock, a piece at a time, so that a writer does it between live batches. A
+piece is claimed (part, place, rows; durable), appended to a part of replay's own, synced, its rows removed.
+
+Invariants                                                                  crash/test_replay_killed.py
+    P1  No byte of a piece is written before its claim is durable.
+    P2  Rows are removed only when their bytes and the part's name are synced.
+    P3  A claim that is found is settled first: what stands at its place is compared with the rows, and it
+        goes on at the very next byte. Where somebody wrote in between, whole lines of ours count as there.
+    P4  A failed fsync is not tried again: the part counts up to where the piece began (a cut mark, durable
+        with the end of the claim), and the rows go to another part.
+    P5  Within a part each producer's numbers ascend; what would go back begins another part.
+    P6  A row whose bytes are not those of its checksum is never written to a file; it goes to the quarantine.
+    P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from pipeline.delivery import replay_part
+from pipeline.errors import FallbackBusy
+from pipeline.host import failpoint, files
+from pipeline.host.locks import RecordLock
+from pipeline.storage import fallback_rows, stored
+from pipeline.storage.fallback import CutMark
+from pipeline.storage.fallback_rows import Claim
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from pipeline.delivery.replay_part import ReplayPart
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
+    from pipeline.storage.fallback import Fallback
+    from pipeline.storage.fallback_rows import StoredRow
+
+QUARANTINE: Final = "quarantine"
+
+
+class Replay:
+    """
+    One run over a store. `records` and `quarantined` (rows) count what this run has done.
+
+    `since` leaves out rows that were stored before it, `limit` ends the run once so many records are done.
+    """
+
+    def __init__(
+        self,
+        fallback: Fallback,
+        places: Places,
+        instance: str,
+        settings: Settings,
+        *,
+        since: str = "",
+        limit: int = 0,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.records = 0
+        self.quarantined = 0
+        self._fallback = fallback
+        self._log_dir = places.log_dir
+        self._quarantine_dir = places.belongings_dir / QUARANTINE
+        self._instance = instance
+        self._settings = settings
+        self._since = since
+        self._limit = limit
+        self._beat = beat
+        self._after: int | None = None
+        self._part: ReplayPart | None = None
+        self._lock: RecordLock | None = None
+
+    def step(self, bytes_max: int) -> int:
+        """
+        Replay one piece of about `bytes_max`; how many records left the store, 0 when nothing is left to do.
+
+        OSError of the log directory and FallbackError leave the rows; the next call begins where that can be.
+        """
+        try:
+            if self._after is None:
+                self._begin()
+            rows = self._next_rows(bytes_max)
+            if not rows:
+                self._finish()
+                return 0
+            return self._replay(rows)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the part, and let others replay this store; the next step begins anew."""
+        self._after = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if self._part is not None:
+            self._part.close()
+            self._part = None
+
+    def _begin(self) -> None:
+        self._take_store()
+        for claim in self._fallback.read(fallback_rows.claims):
+            failpoint.reach("replay.settle")
+            self._settle(claim)
+        self._after = self._fallback.read(lambda conn: fallback_rows.number_before(conn, self._since))
+
+    def _take_store(self) -> None:
+        """Keep others from replaying this store, whatever files they may append to (P7)."""
+        if self._lock is not None:
+            return
+        self._fallback.open()
+        self._lock = RecordLock(self._fallback.path.with_name(f"{self._fallback.path.name}.replay"))
+        if not self._lock.try_acquire():
+            raise FallbackBusy(
+                "another process replays the fallback store",
+                where=str(self._fallback.path),
+                remedy="Wait until it is done",
+            )
+
+    def _next_rows(self, bytes_max: int) -> list[StoredRow]:
+        after, left = self._after or 0, self._limit - self.records
+        if self._limit and left <= 0:
+            return []
+        rows = self._fallback.read(lambda conn: fallback_rows.next_rows(conn, after, bytes_max))
+        return _up_to(rows, left) if self._limit else rows
+
+    def _replay(self, rows: list[StoredRow]) -> int:
+        """Bring one piece into a part, but for what is damaged or would go back in it (P5)."""
+        for number, row in enumerate(rows):
+            if not row.is_whole():
+                if number:
+                    rows = rows[:number]
+                    break
+                self._quarantine(row)
+                return max(1, row.count)
+        part = self._part_for(rows)
+        rows = _ascending(rows, part)
+        data = b"".join(row.data for row in rows)
+        claim = Claim(part.name, part.device, part.inode, part.size(), rows[0].id, rows[-1].id)
+        self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
+        failpoint.reach("replay.claimed")
+        part.append(data)
+        failpoint.reach("replay.appended")
+        before = self.records
+        if part.size() == claim.start + len(data):
+            self._complete(part, claim, rows)
+        else:  # somebody wrote into it just now
+            self.close()
+            self._begin()
+        return self.records - before
+
+    def _complete(self, part: ReplayPart, claim: Claim, rows: list[StoredRow]) -> None:
+        """Make a piece durable that is in its part, and remove its rows."""
+        self._sync(part, claim)
+        failpoint.reach("replay.synced")
+        self._fallback.change(lambda connection: fallback_rows.remove(connection, rows, claim.part))
+        failpoint.reach("replay.removed")
+        for row in rows:
+            part.last_numbers[row.producer] = row.last
+        self._after = claim.last_slice
+        self.records += sum(row.count for row in rows)
+
+    def _part_for(self, rows: list[StoredRow]) -> ReplayPart:
+        """Return the part that the first row may go to."""
+        part, first = self._part, rows[0]
+        is_fit = part is not None and part.path.name.startswith(f"{first.period}.")
+        if part is None or not is_fit or first.first <= part.last_numbers.get(first.producer, 0):
+            if part is not None:
+                part.close()
+            self._part = None
+            part = self._part = replay_part.create(
+                self._log_dir,
+                self._instance,
+                first.period,
+                self._settings,
+                may_take_empty=not self._fallback.cut_marks(),
+            )
+        return part
+
+    def _sync(self, part: ReplayPart, claim: Claim) -> None:
+        try:
+            part.sync()
+        except OSError:
+            self._leave(part, claim)
+            raise
+
+    def _leave(self, part: ReplayPart, claim: Claim) -> None:
+        """Have the part count up to where the piece began, and the rows taken again (P4)."""
+        mark = CutMark(part.name, part.device, part.inode, claim.start)
+        self._fallback.store(
+            [], {}, [mark], also=lambda connection: fallback_rows.drop_claim(connection, claim.part)
+        )
+        failpoint.reach("replay.left")
+        with suppress(OSError):  # the mark stays, for whoever comes when the volume is better
+            part.cut_to(claim.start)
+            self._fallback.remove_cut_mark(mark)
+
+    def _settle(self, claim: Claim) -> None:
+        """Find out what an interrupted append left, and complete it (P3)."""
+        rows = self._fallback.read(
+            lambda conn: fallback_rows.rows_between(conn, claim.first_slice, claim.last_slice)
+        )
+        part = replay_part.find(self._log_dir, claim)
+        try:
+            there = part.read_from(claim.start) if part is not None else b""
+            expected = b"".join(row.data for row in rows)
+            if part is None or part.size() < claim.start or not rows or not _fits(there, expected, rows):
+                self._settle_by_lines(part, claim, rows, there)
+                return
+            part.write_again(there[: len(expected)], claim.start)
+            part.append(expected[len(there) :])
+            failpoint.reach("replay.settled")
+            self._complete(part, claim, rows)
+        finally:
+            if part is not None:
+                part.close()
+
+    def _settle_by_lines(
+        self, part: ReplayPart | None, claim: Claim, rows: list[StoredRow], there: bytes
+    ) -> None:
+        """Take whole lines of ours that are in the part for replayed, wherever they stand; the rest stays."""
+        if part is not None and part.size() > claim.start:
+            part.write_again(there, claim.start)
+            part.sync()
+        rests = {
+            row.id: replay_part.lines_without(row.data.splitlines(keepends=True), there)
+            for row in rows
+            if row.is_whole()
+        }
+        done = [row for row in rows if rests.get(row.id) == []]
+
+        def work(connection: sqlite3.Connection) -> None:
+            fallback_rows.remove(connection, done, claim.part)
+            for row in rows:
+                rest = rests.get(row.id)
+                if rest and len(rest) < row.count:
+                    fallback_rows.keep_rest(connection, row, rest, _numbers(rest))
+
+        self._fallback.change(work)
+        self.records += sum(row.count - len(rests.get(row.id, ())) for row in rows if row.id in rests)
+
+    def _quarantine(self, row: StoredRow) -> None:
+        """Keep a damaged row out of the files, where somebody can look at it (P6)."""
+        files.make_private(self._quarantine_dir)
+        name = f"fallback.{row.producer}.{row.first}-{row.last}.{row.sha256[:8]}.jsonl"
+        files.replace(self._quarantine_dir / name, row.data, durable=True)
+        failpoint.reach("replay.quarantined")
+        self._fallback.change(lambda connection: fallback_rows.quarantine(connection, row, name))
+        self.quarantined += 1
+        self._after = row.id
+
+    def _finish(self) -> None:
+        """Have it told, and give the room back."""
+        self.close()
+        if self._fallback.read(fallback_rows.replayed) != fallback_rows.Replayed():
+            self._fallback.change(fallback_rows.announce_replayed)
+            self._fallback.shrink()
+
+
+def _up_to(rows: list[StoredRow], records: int) -> list[StoredRow]:
+    """Return the rows up to the one with which so many records are reached."""
+    for number, row in enumerate(rows, 1):
+        records -= row.count
+        if records <= 0:
+            return rows[:number]
+    return rows
+
+
+def _ascending(rows: list[StoredRow], part: ReplayPart) -> list[StoredRow]:
+    """Return the rows up to the first one that would go back in the part."""
+    last = dict(part.last_numbers)
+    for number, row in enumerate(rows):
+        if row.first <= last.get(row.producer, 0):
+            return rows[:number]
+        last[row.producer] = row.last
+    return rows
+
+
+def _fits(there: bytes, expected: bytes, rows: list[StoredRow]) -> bool:
+    """Whether the part goes on, or can go on, with exactly these bytes."""
+    is_alike = expected.startswith(there) or there.startswith(expected)
+    return is_alike and all(row.is_whole() for row in rows)
+
+
+def _numbers(lines: list[bytes]) -> list[int]:
+    return [number for line in lines if (number := stored.number_of(line)) is not None] or [0]

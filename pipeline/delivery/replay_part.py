@@ -1,0 +1,120 @@
+"""One part that replay writes, `DATE.rN.jsonl`: bytes at its end, known to be durable or cut off again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pipeline.host import failpoint, files
+from pipeline.storage import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.settings import Settings
+    from pipeline.storage.fallback_rows import Claim
+
+
+class ReplayPart:
+    """An open part. `last_numbers` is what this run put into it, by producer: their order is kept in it."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.device, self.inode = files.identity_of(fd)
+        self.last_numbers: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """The file's name in the log directory."""
+        return self.path.name
+
+    def size(self) -> int:
+        """Return how long the file is."""
+        return os.fstat(self.fd).st_size
+
+    def read_from(self, start: int) -> bytes:
+        """Return what stands at `start` and behind; nothing where the file is shorter."""
+        return files.pread_all(self.fd, max(0, self.size() - start), start)
+
+    def append(self, data: bytes) -> None:
+        """Append all of it; OSError cuts off again what did arrive, as far as that can be done."""
+        start = self.size()
+        try:
+            if failpoint.is_aimed_at("replay.append.partial"):
+                files.write_all(self.fd, data[: len(data) // 2])
+                failpoint.reach("replay.append.partial")
+                data = data[len(data) // 2 :]
+            files.write_all(self.fd, data)
+        except OSError:
+            with suppress(OSError):
+                self.cut_to(start)
+            raise
+
+    def write_again(self, data: bytes, start: int) -> None:
+        """Write what stands there already: a failed fsync may have left pages that are on no disk."""
+        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_CLOEXEC)  # without O_APPEND
+        try:
+            files.pwrite_all(fd, data, start)
+        finally:
+            os.close(fd)
+
+    def sync(self) -> None:
+        """Make the file and its name durable. OSError, also when it has no name any more."""
+        os.fsync(self.fd)
+        if not os.fstat(self.fd).st_nlink:
+            raise FileNotFoundError(f"{self.path} was removed")
+        failpoint.reach("replay.sync.before_directory")
+        files.sync_directory(self.path.parent)
+
+    def cut_to(self, size: int) -> None:
+        """Shorten the file, durably."""
+        os.ftruncate(self.fd, size)
+        os.fsync(self.fd)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+
+def create(
+    log_dir: Path, instance: str, period: str, settings: Settings, *, may_take_empty: bool
+) -> ReplayPart:
+    """
+    Return a new part. OSError when it cannot be made.
+
+    `may_take_empty`: one that somebody made who died before its first byte will do; not where a cut mark
+    could be about it.
+    """
+    day = naming.next_replay_part(log_dir, instance, period)
+    left = log_dir / str(day._replace(part=day.part - 1))
+    if may_take_empty and left.is_file() and not left.stat().st_size:
+        day = day._replace(part=day.part - 1)
+    path = log_dir / str(day)
+    part = ReplayPart(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
+    failpoint.reach("replay.created")
+    if settings.group:
+        shutil.chown(path, group=settings.group)
+    return part
+
+
+def find(log_dir: Path, claim: Claim) -> ReplayPart | None:
+    """Return the file of a claim, wherever in the log directory its name is now; None when it is gone."""
+    for name in (claim.part, *files.names_in(log_dir)):
+        path = log_dir / name
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        if (found.st_dev, found.st_ino) == (claim.device, claim.inode):
+            return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+    return None
+
+
+def lines_without(lines: Sequence[bytes], there: bytes) -> list[bytes]:
+    """Return the lines that do not stand among `there` as whole lines."""
+    known = set(there.splitlines(keepends=True))
+    return [line for line in lines if line not in known]

@@ -1,0 +1,234 @@
+"""
+Leaving files that refuse, and delivering to the fallback meanwhile.
+
+A file that failed an fsync says nothing true any more: a second fsync reports success although the pages are
+gone, and a re-read proves nothing. So what stands behind its last good sync is taken back: a *cut mark*
+(file, size) is stored, the lanes go on at what was durable then, and everything since is delivered again
+elsewhere. The file is cut to its mark as soon as that is possible, before anybody appends to it again.
+Records between mark and delivery are safe in their lanes, which are released only behind `durable`.
+
+Invariants
+    T1  The page says that a retreat has begun before a mark is stored, and settles after it: a successor
+    takes
+        both for granted, or begins again.                          crash/test_fail_points.py
+        (writer.retreat.*)
+    T2  Marks and positions are of one moment, `ControlPage.synced`: nothing is lost or twice between them,
+    also
+        for a successor that cannot read a single file.             integration/test_outage_in_process.py
+    T3  Nothing of a lane goes to the fallback before all that precedes it is durable. integration, the same
+    T4  A file is never appended to while its mark stands.          integration, the same
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from pipeline.delivery.slices import ends, first_bytes
+from pipeline.errors import FallbackError, FallbackFull, LaneError
+from pipeline.host import failpoint
+from pipeline.storage import stored
+from pipeline.storage.fallback import CutMark, FallbackRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.delivery.pump import Pump
+    from pipeline.queue.tailer import Slice
+    from pipeline.storage.fallback import Fallback
+
+
+class Retreat:
+    """What a pump does when its files refuse."""
+
+    def __init__(self, pump: Pump, fallback: Fallback) -> None:
+        self.pump = pump
+        self.fallback = fallback
+        self.may_touch_files = True
+        """Whether this process holds the append lock; one that does not only stores marks and rows."""
+        self.cuts: list[CutMark] = []
+        """Files that could not be cut yet; nobody appends to them."""
+        self.has_rows = False
+        """Whether the fallback holds records that have to be replayed."""
+        self.is_store_in_doubt = False
+        """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
+
+    def load(self) -> None:
+        """Take over what the last writer left: positions and cut marks. FallbackError."""
+        if not self.fallback.is_open and not self.fallback.path.exists():
+            return
+        for producer, place in self.fallback.positions().items():
+            lane = self.pump.lanes.watched.get(producer)
+            if lane is not None:
+                lane.tailer.durable = max(lane.tailer.durable, place)
+                lane.tailer.written = max(lane.tailer.written, place)
+        self.has_rows = self.fallback.summary().rows > 0
+        self.cuts = self.fallback.cut_marks()
+        self.pump.days.marked = {mark.file for mark in self.cuts}
+
+    def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
+        """Return the numbers that the fallback holds of these producers. FallbackError."""
+        if not self.fallback.is_open and not self.fallback.path.exists():
+            return {}
+        return self.fallback.held(producers)
+
+    def deliver(self, reason: str) -> bool:
+        """
+        Put one batch into the fallback; whether there was one. Call `leave` before the first.
+
+        FallbackError when it refuses, too: nothing has moved then.
+        """
+        self.settle_store()
+        self.end()
+        period, slices, skipped = self.pump.collect()
+        if any(lane.tailer.has_copy for lane in self.pump.lanes.all()):
+            self.pump.ask_files()
+        if self.pump.needs_files or not (slices or skipped):
+            return False
+        rows = [self._row(period, piece, reason) for piece in slices]
+        failpoint.reach("writer.fallback.before")
+        self._store(rows, ends([*slices, *skipped]))
+        failpoint.reach("writer.fallback.stored")
+        self.has_rows = True
+        self.pump.records += sum(row.count for row in rows)
+        self.pump.advance([*slices, *skipped])
+        self.pump.batches += 1
+        self.pump.publish()
+        return True
+
+    def leave(self) -> None:
+        """
+        Stop writing to files: make durable what is in them, or take it back.
+
+        OSError or FallbackError when not even that can be said anywhere; nothing has moved then.
+        """
+        self.settle_store()
+        self.end()
+        if not self.pump.days.open and self.pump.page.open_intent() is None:
+            return
+        failpoint.reach("writer.leave.before")
+        try:
+            self._trim()
+            self.pump.sync_all()
+        except (OSError, LaneError):
+            self.take_back()
+        self.pump.days.close()
+
+    def take_back(self) -> None:
+        """
+        Take back everything behind the last sync: files get cut marks, lanes go on at what is durable.
+
+        A second fsync would say that all is well although the pages are gone, and a re-read proves nothing.
+        FallbackError or OSError when the marks can be kept nowhere and the files not be cut either: nothing
+        is written then until it works.
+        """
+        self.pump.is_retreating = True
+        was_known = self.pump.page.is_trusted or self.pump.page.is_retreating
+        if was_known:
+            self.pump.page.retreat()
+        else:
+            self.pump.page.doubt()
+        self.pump.days.close()
+        self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])
+        self._rewind()
+        if was_known:
+            self.pump.page.settle()
+        self.pump.is_retreating = False
+        self.cut_marked()
+
+    def cut_marked(self) -> None:
+        """Shorten the files that have cut marks, as far as that is possible now."""
+        if not self.may_touch_files:
+            return
+        left = []
+        for mark in self.cuts:
+            try:
+                self.pump.days.cut(mark.file, mark.device, mark.inode, mark.size)
+                failpoint.reach("writer.cut.done")
+                self.fallback.remove_cut_mark(mark)
+            except (OSError, FallbackError):
+                left.append(mark)
+        self.cuts = left
+        self.pump.days.marked = {mark.file for mark in left}
+
+    def end(self) -> None:
+        """Finish a retreat that could not be finished."""
+        if self.pump.is_retreating:
+            self.take_back()
+
+    def settle_store(self) -> None:
+        """See that a transaction that failed stays failed. FallbackError while that cannot be said."""
+        if self.is_store_in_doubt and not self.fallback.settle():
+            raise FallbackError(
+                "a transaction of the fallback store is in doubt",
+                where=str(self.fallback.path),
+                remedy="Its records stay queued until its volume takes a write again",
+            )
+        self.is_store_in_doubt = False
+
+    def _store(
+        self, rows: list[FallbackRow], positions: dict[str, int], cuts: Sequence[CutMark] = ()
+    ) -> None:
+        try:
+            self.fallback.store(rows, positions, cuts)
+        except FallbackFull:
+            raise
+        except FallbackError:
+            self.is_store_in_doubt = True
+            raise
+
+    def _trim(self) -> None:
+        """
+        Settle a batch that its file could not take whole: its whole lines stay, the rest goes elsewhere.
+
+        On a full disk nothing durable is in doubt, so nothing else is taken back. OSError when the file is
+        not what it was.
+        """
+        intent = self.pump.page.open_intent()
+        if intent is None:
+            return
+        file = self.pump.days.find(intent.file, intent.device, intent.inode)
+        source = b"".join(self.pump.read(piece) for piece in intent.slices)
+        there = file.read(intent.offset, file.actual_size()) if file else b""
+        if file is None or file.actual_size() < intent.offset or not source.startswith(there):
+            raise OSError(errno.ESTALE, "the file of an open batch is not what it was", intent.file)
+        length = there.rfind(b"\n") + 1
+        file.cut_to(intent.offset + length)
+        file.sync()
+        failpoint.reach("writer.trim.cut")
+        if not length:
+            self.pump.page.withdraw()
+            return
+        part = first_bytes(intent.slices, length)
+        records = self.pump.records + there.count(b"\n", 0, length)
+        self.pump.page.propose(intent._replace(length=length, slices=part, skipped=[], records=records))
+        self.pump.finish(file, self.pump.page.intents[intent.batch % 2], [])
+        self.pump.let_go(file)
+
+    def _mark(self, marks: list[CutMark]) -> None:
+        """Keep cut marks in the fallback; without it, cut the files at once."""
+        try:
+            self._store([], {}, marks)
+        except FallbackError:
+            if not self.may_touch_files:
+                raise
+            for mark in marks:
+                self.pump.days.cut(mark.file, mark.device, mark.inode, mark.size)
+            return
+        failpoint.reach("writer.retreat.marked")
+        self.cuts += [mark for mark in marks if mark not in self.cuts]
+        self.pump.days.marked = {mark.file for mark in self.cuts}
+
+    def _rewind(self) -> None:
+        """Go back to what is durable, in every lane."""
+        self.pump.forget_unsynced()
+        self.pump.records = self.pump.durable_records
+        for lane in self.pump.lanes.all():
+            durable = max(lane.tailer.durable, self.pump.page.synced.lanes.get(lane.producer, 0))
+            lane.tailer.written = lane.tailer.durable = durable
+            lane.store_position()
+
+    def _row(self, period: str, piece: Slice, reason: str) -> FallbackRow:
+        data = self.pump.read(piece)
+        first, last = stored.number_of(data), stored.number_of(data[data.rfind(b"\n", 0, -1) + 1 :])
+        return FallbackRow(piece.producer, period, first or 0, last or 0, data.count(b"\n"), data, reason)

@@ -1,0 +1,400 @@
+"""
+The fallback store: where records go while the log directory cannot take them, an SQLite database elsewhere.
+
+It is written by one process, the writer or who holds the append lock in its place, and read by anybody. A row
+is a slice: bytes as they would have been appended, with what is needed to put them into a file later and to
+prove that they are the same bytes. Positions stand in the same transaction as the rows they are past.
+
+Invariants                                                                 unit/test_fallback_store.py
+    F1  `store` returns after its transaction is on the disk, rows, positions and cut marks together.
+    F2  A `store` that raises leaves nothing, also for a successor that reads the log of a failed COMMIT, as
+        soon as the volume takes one more write (`settle`).
+    F3  A damaged or removed database is never an end: it is moved away, a new one takes its readable rows,
+        and the positions and cut marks that this process knows.
+    F4  Nothing here waits for anybody longer than FALLBACK_BUSY_SEC; a reader makes the log longer, and us
+        not slower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from pipeline.errors import FallbackError, FallbackFull
+from pipeline.host import clock, files
+from pipeline.limits import MIB
+from pipeline.storage import fallback_file, fallback_salvage, stored
+from pipeline.storage.fallback_file import FallbackFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+Found = TypeVar("Found")
+_QUARANTINE: Final = "quarantine"
+_ROW_OVERHEAD_BYTES: Final = 512
+"""What a row takes beside its bytes, on the safe side: columns, page heads, the last page's rest."""
+
+
+class FallbackRow(NamedTuple):
+    """A slice to keep: records `first` to `last` of one producer and period, whole lines in their order."""
+
+    producer: str
+    period: str
+    first: int
+    last: int
+    count: int  # type: ignore[assignment] # nobody looks for a value in a row
+    data: bytes
+    reason: str
+
+
+class CutMark(NamedTuple):
+    """Up to where a day file counts: what stands behind `size` was delivered again elsewhere."""
+
+    file: str
+    device: int
+    inode: int
+    size: int
+
+
+class FallbackSummary(NamedTuple):
+    """What is in the store; `oldest_at` is RFC 3339 or empty, `reasons` counts records."""
+
+    rows: int
+    records: int
+    bytes: int
+    oldest_at: str
+    reasons: dict[str, int]
+
+
+EMPTY: Final = FallbackSummary(0, 0, 0, "", {})
+
+
+class Fallback:
+    """
+    The store at `path`, for its one writing process.
+
+    `about` goes into a new database and says whose it is; `note` takes one line about a store that had to be
+    replaced; `beat` is called while that takes its time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        quarantine_dir: Path,
+        about: Mapping[str, str] | None = None,
+        beat: Callable[[], None] = lambda: None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.quarantine_dir = quarantine_dir
+        self._about = dict(about or {})
+        self._beat = beat
+        self._note = note
+        self._file: FallbackFile | None = None
+        self._positions: dict[str, int] = {}
+        self._cuts: dict[tuple[str, int, int], int] = {}
+        self._summary = EMPTY
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database is open."""
+        return self._file is not None
+
+    def open(self) -> None:
+        """Open the database, make it where there is none, replace it when it is damaged. FallbackError."""
+        if self._file is not None:
+            return
+        try:
+            self._file = self._opened()
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        """Close the database; what is in it stays."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except sqlite3.Error as error:
+                self._note(f"fallback store: {error}")  # the log stays beside it, as after a kill
+
+    def store(
+        self,
+        rows: Sequence[FallbackRow],
+        positions: Mapping[str, int],
+        cuts: Sequence[CutMark] = (),
+        *,
+        also: Callable[[sqlite3.Connection], None] = lambda _: None,
+    ) -> None:
+        """
+        Keep rows, positions and cut marks, all of it durable at return, or nothing; `also` joins in.
+
+        FallbackFull when `max_bytes` is reached, FallbackError for anything else.
+        """
+        if rows:
+            self._require_room(sum(len(row.data) + _ROW_OVERHEAD_BYTES for row in rows))
+        at = clock.wall_text()
+        ready = [_columns(row, at) for row in rows]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "INSERT INTO slices"
+                " (producer, first, last, count, length, period, sha256, reason, stored_at, data)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ready,
+            )
+            _put_positions(connection, positions)
+            _put_cuts(connection, cuts)
+            also(connection)
+
+        self.change(work)
+        self._positions.update(positions)
+        for mark in cuts:
+            self._cuts[mark[:3]] = min(mark.size, self._cuts.get(mark[:3], mark.size))
+
+    def positions(self) -> dict[str, int]:
+        """Return up to where each lane is in the store or was delivered before, by producer."""
+        self._require_open()
+        return dict(self._positions)
+
+    def forget(self, producers: Iterable[str]) -> None:
+        """Forget the positions of lanes that are gone."""
+        gone = [producer for producer in producers if producer in self._positions]
+        if gone:
+            statement = "DELETE FROM positions WHERE producer = ?"
+            self.change(lambda connection: _run_each(connection, statement, [(name,) for name in gone]))
+            for producer in gone:
+                del self._positions[producer]
+
+    def cut_marks(self) -> list[CutMark]:
+        """Return the cut marks in force."""
+        self._require_open()
+        return [CutMark(*key, size) for key, size in self._cuts.items()]
+
+    def remove_cut_mark(self, mark: CutMark) -> None:
+        """Forget a mark whose file has been cut."""
+        key = (mark.file, str(mark.device), str(mark.inode))
+        statement = "DELETE FROM cut_marks WHERE file = ? AND device = ? AND inode = ?"
+        self.change(lambda connection: _run_each(connection, statement, [key]))
+        self._cuts.pop(mark[:3], None)
+
+    def summary(self) -> FallbackSummary:
+        """Return what is in the store; what was last known of it while it cannot be read."""
+        if self._file is not None:
+            try:
+                self._summary = summary_of(self._file.db.conn)
+            except sqlite3.Error:
+                return self._summary
+        return self._summary
+
+    def settle(self) -> bool:
+        """Make sure that what `store` refused stays refused for a successor too; whether it is sure (F2)."""
+        return self._file is None or self._file.settle()
+
+    def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
+        """Return the action_numbers that the store holds of each producer asked for, for recovery by sets."""
+        wanted = set(producers)
+        return self.read(lambda connection: _held(connection, wanted))
+
+    def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Return what `look` finds, in a new database if this one is damaged. FallbackError."""
+        try:
+            try:
+                return look(self._require_open().db.conn)
+            except sqlite3.Error as error:
+                if not fallback_file.is_corruption(error):
+                    raise
+                return look(self._renewed(f"is damaged: {error}").db.conn)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+
+    def change(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do the work in one durable transaction, in a new database if this one is gone or damaged."""
+        try:
+            file = self._require_whole()
+            try:
+                file.transaction(work)
+            except sqlite3.Error as error:
+                if not fallback_file.is_corruption(error):
+                    raise
+                self._renewed(f"is damaged: {error}").transaction(work)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+
+    def shrink(self) -> None:
+        """Give the room of rows that are gone back to the volume, once little is left to copy for that."""
+        try:
+            self._require_open().shrink()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _require_open(self) -> FallbackFile:
+        self.open()
+        if self._file is None:
+            raise FallbackError("the fallback store is closed", where=str(self.path))
+        return self._file
+
+    def _require_whole(self) -> FallbackFile:
+        """Return the open database once it is seen to be the one that its path names."""
+        file = self._require_open()
+        return self._renewed("was removed or replaced") if file.is_replaced() else file
+
+    def _require_room(self, size: int) -> None:
+        try:
+            file = self._require_whole()
+            if file.used_bytes() + size <= self.max_bytes:
+                return
+            file.shorten_log()
+            used = file.used_bytes()
+        except (sqlite3.Error, OSError) as error:
+            if is_damage(error):
+                return  # the transaction that follows replaces it
+            raise self._error(error) from error
+        if used + size > self.max_bytes:
+            raise FallbackFull(
+                "the fallback store is full",
+                where=str(self.path),
+                cause=f"{used / MIB:.1f} MiB are used",
+                remedy="Repair the log directory, or raise fallback_max_mb",
+            )
+
+    def _opened(self) -> FallbackFile:
+        try:
+            return self._usable()
+        except sqlite3.Error as error:
+            if not fallback_file.is_corruption(error):
+                raise
+            aside = self._move_aside()
+            self._note(f"fallback store {self.path} cannot be used ({error}); it is kept as {aside}")
+        file = FallbackFile(self.path, self._about)
+        if aside.is_file():
+            self._salvage(fallback_file.connect(aside, "rw").conn, file)
+        self._learn(file)
+        return file
+
+    def _usable(self) -> FallbackFile:
+        """Return the database that is there or a new one, once everything that we rely on has been read."""
+        file = FallbackFile(self.path, self._about)
+        try:
+            self._learn(file)
+        except sqlite3.Error:
+            file.close()
+            raise
+        return file
+
+    def _renewed(self, what: str) -> FallbackFile:
+        """Put a new database in place, with what we know ourselves and what can be read of the old one."""
+        old = self._require_open()
+        aside = self._move_aside()
+        self._note(f"fallback store {self.path} {what}; what is left of it is kept as {aside}")
+        fresh = FallbackFile(self.path, self._about)
+        fresh.transaction(self._put_known)
+        self._file = fresh
+        # Open descriptors still reach what has lost its name: rows that nobody else can read any more.
+        self._salvage(old.db.conn, fresh)
+        return fresh
+
+    def _salvage(self, old: sqlite3.Connection, fresh: FallbackFile) -> None:
+        try:
+            found = fallback_salvage.salvage(old, fresh.db.conn, self._beat)
+            self._note(f"fallback store: {found.rows} rows were taken over, {found.left} could not be read")
+        except sqlite3.Error as error:
+            self._note(f"fallback store: the old rows could not be taken over: {error}")
+        finally:
+            old.close()
+
+    def _put_known(self, connection: sqlite3.Connection) -> None:
+        _put_positions(connection, self._positions)
+        _put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
+
+    def _move_aside(self) -> Path:
+        for directory in (self.quarantine_dir, self.path.parent / _QUARANTINE):
+            try:
+                files.make_private(directory)
+                return fallback_file.move_aside(self.path, directory)
+            except OSError as error:
+                refusal = error  # another volume, or the one that has failed
+        raise refusal
+
+    def _learn(self, file: FallbackFile) -> None:
+        """Take positions and cut marks into memory: they outlive a database that is damaged later."""
+        self._summary = summary_of(file.db.conn)
+        for producer, position in file.db.conn.execute("SELECT producer, position FROM positions"):
+            self._positions[producer] = max(position, self._positions.get(producer, 0))
+        for name, device, inode, size in file.db.conn.execute(
+            "SELECT file, device, inode, size FROM cut_marks"
+        ):
+            self._cuts[name, int(device), int(inode)] = size
+
+    def _error(self, error: Exception) -> FallbackError:
+        return FallbackError(
+            "the fallback store failed",
+            where=str(self.path),
+            cause=error,
+            remedy="The records stay queued; see to its volume, or set fallback_dir to another one",
+        )
+
+
+def summary_of(connection: sqlite3.Connection) -> FallbackSummary:
+    """Return what a database holds, from its own running totals. sqlite3.Error when it cannot be read."""
+    totals = connection.execute("SELECT reason, rows, records, bytes FROM totals ORDER BY reason").fetchall()
+    oldest = connection.execute("SELECT stored_at FROM slices ORDER BY id LIMIT 1").fetchone()
+    return FallbackSummary(
+        rows=sum(rows for _, rows, _, _ in totals),
+        records=sum(records for _, _, records, _ in totals),
+        bytes=sum(size for _, _, _, size in totals),
+        oldest_at=oldest[0] if oldest else "",
+        reasons={reason: records for reason, _, records, _ in totals},
+    )
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the database itself is damaged."""
+    return isinstance(error, sqlite3.Error) and fallback_file.is_corruption(error)
+
+
+def _held(connection: sqlite3.Connection, producers: set[str]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {producer: set() for producer in producers}
+    for row in connection.execute("SELECT producer, first, last, count, id FROM slices"):
+        if row[0] in found:
+            found[row[0]] |= _numbers(connection, *row[1:])
+    return found
+
+
+def _numbers(connection: sqlite3.Connection, first: int, last: int, count: int, row: int) -> set[int]:
+    """Return the numbers of one row; only a row with gaps has to be read for that."""
+    if count == last - first + 1:
+        return set(range(first, last + 1))
+    data = connection.execute("SELECT data FROM slices WHERE id = ?", (row,)).fetchone()[0]
+    return {number for line in data.splitlines() if (number := stored.number_of(line)) is not None}
+
+
+def _columns(row: FallbackRow, at: str) -> tuple[object, ...]:
+    digest = hashlib.sha256(row.data).hexdigest()
+    about = (row.producer, row.first, row.last, row.count, len(row.data), row.period)
+    return (*about, digest, row.reason, at, row.data)
+
+
+def _put_positions(connection: sqlite3.Connection, positions: Mapping[str, int]) -> None:
+    statement = (
+        "INSERT INTO positions VALUES (?, ?) ON CONFLICT (producer) DO UPDATE"
+        " SET position = max(position, excluded.position)"
+    )
+    connection.executemany(statement, positions.items())
+
+
+def _put_cuts(connection: sqlite3.Connection, cuts: Iterable[CutMark]) -> None:
+    statement = (
+        "INSERT INTO cut_marks VALUES (?, ?, ?, ?) ON CONFLICT (file, device, inode) DO UPDATE"
+        " SET size = min(size, excluded.size)"
+    )
+    connection.executemany(statement, [(cut.file, str(cut.device), str(cut.inode), cut.size) for cut in cuts])
+
+
+def _run_each(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[str, ...]]) -> None:
+    connection.executemany(statement, values)

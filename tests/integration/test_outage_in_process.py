@@ -1,0 +1,383 @@
+"""The writer's way through an outage, step by step: retries, the fallback, the breaker, the way back."""
+
+import errno
+import json
+import os
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.rig import Rig
+
+from pipeline.storage import day_file
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """Give a rig whose producers and writer run in this process."""
+    made = Rig()
+    yield made
+    made.close()
+
+
+class Disk:
+    """Refuses what a test says, for the day files and the probe alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses: dict[str, int] = {}
+        """errno by operation: "write" (and the probe), "fsync"."""
+        self.loses_on_fsync = False
+        self.patch = monkeypatch
+        self._append, self._fsync = day_file.DayFile.append, os.fsync
+
+        def append(file: day_file.DayFile, chunks: list[bytes]) -> None:
+            self._check("write")
+            self._append(file, chunks)
+
+        monkeypatch.setattr(day_file.DayFile, "append", append)
+        monkeypatch.setattr(day_file.os, "fsync", self._fsyncing)
+
+    def _check(self, operation: str) -> None:
+        if operation in self.refuses:
+            number = self.refuses[operation]
+            raise OSError(number, os.strerror(number))
+
+    def _fsyncing(self, fd: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{fd}")).suffix == ".jsonl":
+            self._check("fsync")
+        elif ".probe-" in os.readlink(f"/proc/self/fd/{fd}"):
+            self._check("write")
+        self._fsync(fd)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> Disk:
+    """Give a disk that a test can break."""
+    return Disk(rig.patch)
+
+
+def begun(rig: Rig, count: int = 10) -> Any:
+    """Return a producer whose first records are in the files and durable."""
+    emitter = rig.producer()
+    rig.start_writer()
+    for tag in range(count):
+        rig.emit(emitter, tag)
+    rig.drain()
+    return emitter
+
+
+def run(rig: Rig, seconds: float, each: Callable[[], object] = lambda: None) -> None:
+    """Let the writer run for a time of the rig's clock."""
+    end = rig.mono + seconds
+    while rig.mono < end:
+        each()
+        rig.step(2)
+        rig.pass_time(0.25)
+
+
+def rows(rig: Rig) -> list[tuple[Any, ...]]:
+    """Return what is in the fallback store, as anybody reads it."""
+    path = rig.writer.fallback.path
+    if not path.exists():
+        return []
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        return connection.execute("SELECT producer, first, last, count, reason FROM slices").fetchall()
+
+
+def held(rig: Rig) -> int:
+    """Return how many records are in the fallback store."""
+    return sum(row[3] for row in rows(rig))
+
+
+def all_there(rig: Rig) -> None:
+    """After everything works again, each record is in the files once and the store is empty."""
+    rig.drain()
+    rig.check_positions()
+    assert rig.tags() == Counter(rig.tags_emitted)
+    assert rows(rig) == []
+
+
+def test_a_short_failure_is_retried_and_nothing_goes_to_the_fallback(rig: Rig, disk: Disk) -> None:
+    """EIO for half a second: the second attempt finds the disk well."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EIO
+    rig.emit(emitter, 10)
+    rig.step()
+    assert "Input/output" in rig.writer.append_error
+    disk.refuses.clear()
+    run(rig, 3)
+    assert not rig.writer.append_error
+    assert rig.writer.delivery.retries == 1
+    assert held(rig) == 0
+    all_there(rig)
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds"), [(errno.EIO, 6.5), (errno.ENOSPC, 2.5), (errno.EROFS, 2.5), (errno.EACCES, 2.5)]
+)
+def test_a_batch_without_a_home_goes_to_the_fallback(
+    rig: Rig, disk: Disk, number: int, seconds: float
+) -> None:
+    """After 5 s, or after one retry of what waiting cannot heal; and it says why."""
+    emitter = begun(rig)
+    disk.refuses["write"] = number
+    for tag in range(10, 15):
+        rig.emit(emitter, tag)
+    rig.step()
+    assert held(rig) == 0
+    run(rig, seconds)
+    assert held(rig) == 5
+    assert {row[4] for row in rows(rig)} == {str(OSError(number, os.strerror(number)))}
+    disk.refuses.clear()
+    run(rig, 90)
+    all_there(rig)
+
+
+def test_ten_failures_open_the_breaker_and_a_probe_closes_it(rig: Rig, disk: Disk) -> None:
+    """While it is open nothing is tried on the files; a minute after they heal all is well."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EIO
+    tags = iter(range(100, 10_000))
+    run(rig, 60, lambda: rig.emit(emitter, next(tags)))
+    delivery = rig.writer.delivery
+    assert delivery.breaker.state == "open"
+    failures = delivery.failures
+    assert failures == 10
+    before = held(rig)
+    rig.emit(emitter, next(tags))
+    rig.step(2)
+    assert held(rig) == before + 1
+    assert delivery.failures == failures
+    disk.refuses.clear()
+    run(rig, 61)
+    assert delivery.breaker.state == "closed"
+    assert not rig.writer.append_error
+    all_there(rig)
+
+
+def test_a_trial_that_fails_opens_the_breaker_again_and_later(rig: Rig, disk: Disk) -> None:
+    """The probe works and the batch does not, as on a disk with room for a page: no record waits for it."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EIO
+    tags = iter(range(100, 10_000))
+    run(rig, 60, lambda: rig.emit(emitter, next(tags)))
+    disk.refuses = {"fsync": errno.EIO}
+    run(rig, 200, lambda: rig.emit(emitter, next(tags)))
+    disk.refuses.clear()
+    run(rig, 130)
+    all_there(rig)
+
+
+@pytest.mark.parametrize("reaches_the_disk", [True, False])
+def test_a_failed_fsync_is_cut_and_delivered_again(rig: Rig, disk: Disk, reaches_the_disk: bool) -> None:
+    """Whether its data is there in the end or not, each record is there once, in another part."""
+    emitter = begun(rig)
+    for tag in range(10, 20):
+        rig.emit(emitter, tag)
+    rig.step(2)
+    assert len(rig.tags()) == 20
+    [path] = rig.day_files()
+    size = path.stat().st_size
+    disk.refuses["fsync"] = errno.EIO
+    rig.pass_time(1.1)
+    rig.step()
+    disk.refuses.clear()
+    if not reaches_the_disk and path.stat().st_size == size:
+        os.truncate(path, rig.writer.page.synced.files[path.name][2])
+    run(rig, 30)
+    all_there(rig)
+
+
+def test_a_cut_mark_waits_until_its_file_can_be_cut(rig: Rig, disk: Disk) -> None:
+    """A file that refuses its fsync and then to be shortened is not written on before it is."""
+    emitter = begun(rig)
+    rig.emit(emitter, 10)
+    rig.step(2)
+    [path] = rig.day_files()
+    size = path.stat().st_size
+    truncate = os.ftruncate
+
+    def refusing(fd: int, length: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{fd}")) == path:
+            raise OSError(errno.EIO, "injected")
+        truncate(fd, length)
+
+    rig.patch.setattr(os, "ftruncate", refusing)
+    disk.refuses["fsync"] = errno.EIO
+    rig.pass_time(1.1)
+    rig.step()
+    disk.refuses.clear()
+    rig.emit(emitter, 11)
+    run(rig, 20)
+    assert path.stat().st_size == size
+    assert [mark.file for mark in rig.writer.pump.retreat.cuts] == [path.name]
+    rig.kill_writer()
+    rig.patch.setattr(os, "ftruncate", truncate)
+    rig.start_writer()
+    assert path.stat().st_size < size
+    all_there(rig)
+
+
+def test_a_full_disk_keeps_the_whole_lines_and_takes_none_twice(rig: Rig) -> None:
+    """A short write leaves half a line; it is cut off, the rest of the batch goes to the fallback."""
+    emitter = begun(rig)
+    [path] = rig.day_files()
+    for tag in range(10, 30):
+        rig.emit(emitter, tag)
+    rig.write_room = 700
+    rig.step()
+    run(rig, 3)
+    assert path.read_bytes().endswith(b"\n")
+    rig.write_room = None
+    all_there(rig)
+    assert [name for name in rig.lines() if ".r" in name], "nothing came by way of the fallback"
+
+
+def test_while_files_and_fallback_refuse_records_stay_queued(rig: Rig, disk: Disk) -> None:
+    """Neither is tried more than once a second, and both recover by themselves."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EIO
+    store = rig.writer.fallback
+    kept = store.max_bytes
+    store.max_bytes = 0
+    tags = iter(range(100, 10_000))
+    run(rig, 40, lambda: rig.emit(emitter, next(tags)))
+    assert held(rig) == 0
+    assert "full" in rig.writer.delivery.fallback_error
+    assert rig.writer.delivery.failures < 60
+    store.max_bytes = kept
+    run(rig, 10)
+    assert held(rig) > 100
+    assert not rig.writer.delivery.fallback_error
+    disk.refuses.clear()
+    run(rig, 70)
+    all_there(rig)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "writer.leave.before",
+        "writer.retreat.begun",
+        "writer.retreat.marked",
+        "writer.retreat.settled",
+        "writer.fallback.before",
+        "writer.fallback.stored",
+        "writer.position.stored",
+        "writer.synced.noted",
+        "writer.cut.done",
+        "writer.sync.published",
+    ],
+)
+@pytest.mark.parametrize("fault", ["write", "fsync"])
+def test_a_writer_killed_on_its_way_to_the_fallback_loses_and_repeats_nothing(
+    rig: Rig, disk: Disk, fault: str, point: str
+) -> None:
+    """Killed there, once or again and again, while the disk still refuses; then everything heals."""
+    emitter = begun(rig)
+    tags = iter(range(100, 10_000))
+    for skip in range(3):
+        disk.refuses[fault] = errno.EIO
+        for _ in range(4):
+            rig.emit(emitter, next(tags))
+            rig.step(1)
+            rig.pass_time(0.4)
+        rig.aim = (point, skip)
+        rig.run_until_killed(point, skip, turns=12)
+        if rig.writer is not None:
+            rig.kill_writer()
+        if skip == 1:
+            disk.refuses.clear()
+        rig.emit(emitter, next(tags))
+        rig.start_writer()
+    disk.refuses.clear()
+    run(rig, 70)
+    all_there(rig)
+
+
+def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig, disk: Disk) -> None:
+    """Its predecessor was killed with a batch half written; nothing of the log directory can be used."""
+    emitter = begun(rig)
+    for tag in range(10, 20):
+        rig.emit(emitter, tag)
+    rig.run_until_killed("writer.append.partial", 0)
+    for tag in range(20, 30):
+        rig.emit(emitter, tag)
+    away = rig.places.log_dir.with_name("away")
+    rig.places.log_dir.rename(away)
+    rig.places.log_dir.write_text("not a directory")
+    rig.start_writer()
+    run(rig, 5)
+    assert held(rig) >= 20
+    rig.kill_writer()
+    rig.start_writer()
+    rig.emit(emitter, 30)
+    run(rig, 5)
+    rig.places.log_dir.unlink()
+    away.rename(rig.places.log_dir)
+    run(rig, 70)
+    all_there(rig)
+
+
+def test_a_first_writer_of_all_begins_with_the_fallback(rig: Rig) -> None:
+    """The log directory cannot be made at all; what is emitted is safe, and replayed when it can."""
+    rig.places.log_dir.write_text("not a directory")
+    emitter = rig.producer()
+    for tag in range(10):
+        rig.emit(emitter, tag)
+    rig.start_writer()
+    run(rig, 3)
+    assert held(rig) >= 10
+    rig.places.log_dir.unlink()
+    run(rig, 70)
+    all_there(rig)
+
+
+def test_a_log_directory_that_comes_back_with_its_files_has_each_record_once(rig: Rig) -> None:
+    """Moved away under load and moved back: what was not durable in it is cut, as it is delivered again."""
+    emitter = begun(rig)
+    rig.emit(emitter, 10)
+    rig.step(2)
+    away = rig.places.log_dir.with_name("away")
+    rig.places.log_dir.rename(away)
+    rig.places.log_dir.write_text("not a directory")
+    rig.emit(emitter, 11)
+    run(rig, 20)
+    assert held(rig) >= 1
+    rig.places.log_dir.unlink()
+    away.rename(rig.places.log_dir)
+    run(rig, 70)
+    all_there(rig)
+
+
+def test_an_idle_pipeline_finds_out_that_its_directory_is_gone_bad(rig: Rig, disk: Disk) -> None:
+    """Health turns before a record fails, and back again."""
+    begun(rig)
+    disk.refuses["write"] = errno.EROFS
+    run(rig, 31)
+    assert "Read-only" in rig.writer.append_error
+    disk.refuses.clear()
+    run(rig, 31)
+    assert not rig.writer.append_error
+
+
+def test_what_is_in_the_fallback_at_the_end_is_replayed_at_the_next_start(rig: Rig, disk: Disk) -> None:
+    """The writer stops during the outage; its successor finds the rows, in whatever runtime directory."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EIO
+    rig.emit(emitter, 10)
+    rig.close_producer(emitter)
+    run(rig, 8)
+    rig.writer.stop_own_lane("stopped")
+    rig.kill_writer()
+    shutil.rmtree(rig.places.runtime_dir)
+    disk.refuses.clear()
+    all_there(rig)
+    told = [
+        json.loads(line) for lines in rig.lines().values() for line in lines if b"fallback_replayed" in line
+    ]
+    assert sum(record["records"] for record in told) >= 1

@@ -1,0 +1,53 @@
+"""Names of day files: what is a part of what."""
+
+import pytest
+
+from pipeline.storage import naming
+from pipeline.storage.naming import DayName
+
+NAMES = {
+    "2025-11-21.jsonl": DayName("2025-11-21", "", 0),
+    "2025-11-21.3.jsonl": DayName("2025-11-21", "", 3),
+    "2025-11-21.r2.jsonl": DayName("2025-11-21", "", 2, is_replay=True),
+    "2025-11-21.i1a2b3c4d.jsonl": DayName("2025-11-21", "i1a2b3c4d", 0),
+    "2025-11-21.i1a2b3c4d.r12.jsonl": DayName("2025-11-21", "i1a2b3c4d", 12, is_replay=True),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_read_and_written_alike(name: str) -> None:
+    """Each name says what it is, and is made of that again."""
+    assert naming.parse(name) == NAMES[name]
+    assert str(NAMES[name]) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["2025-11-21.r.jsonl", "2025-11-21.jsonl.zst", "x.jsonl", "2025-11-21.rr1.jsonl"]
+)
+def test_other_names_are_no_day_files(name: str) -> None:
+    """What is not of this form is nobody's."""
+    assert naming.parse(name) is None
+
+
+def test_live_records_never_go_to_a_replayed_part(tmp_path) -> None:
+    """The parts of a day that may be written on are without those that replay wrote."""
+    for name in NAMES:
+        (tmp_path / name).touch()
+    assert naming.day_files(tmp_path, "") == {
+        "2025-11-21": [DayName("2025-11-21", "", 0), DayName("2025-11-21", "", 3)]
+    }
+
+
+def test_a_replayed_part_gets_a_number_that_no_file_has_had(tmp_path) -> None:
+    """Packed parts and gaps count; other days and instances do not."""
+    for name in (
+        "2025-11-21.r2.jsonl",
+        "2025-11-21.r4.jsonl.zst",
+        "2025-11-22.r9.jsonl",
+        "2025-11-21.7.jsonl",
+    ):
+        (tmp_path / name).touch()
+    assert str(naming.next_replay_part(tmp_path, "", "2025-11-21")) == "2025-11-21.r5.jsonl"
+    assert (
+        str(naming.next_replay_part(tmp_path, "i1a2b3c4d", "2025-11-21")) == "2025-11-21.i1a2b3c4d.r1.jsonl"
+    )

@@ -1,0 +1,148 @@
+"""Where a writer stands: whether it holds the append lock, and what it does to get it back."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pipeline.errors import FallbackError
+from pipeline.host import files
+from pipeline.host.locks import RecordLock
+from pipeline.limits import MIB
+from pipeline.queue import adoption, usage
+from pipeline.storage import fallback_places
+from pipeline.storage.fallback import Fallback
+from pipeline.storage.fence import Fence
+from pipeline.storage.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.delivery.checkpoint import Checkpoint
+    from pipeline.delivery.pump import Pump
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
+
+
+_FALLBACK_NOTE: Final = "fallback.json"
+_GIVE_UP_AT: Final = 0.25
+"""Share of the queue's quota past which nothing waits for a retry."""
+
+
+class Footing:
+    """The append lock of one writer, and the volume that it is on."""
+
+    def __init__(self, places: Places, settings: Settings) -> None:
+        self._places = places
+        self.volume = Volume(places)
+        self._fence = Fence(places, settings, self.volume)
+        self.error = ""
+        """Why the lock could not be had."""
+        self.waits_for = ""
+        """The writer's state while it has not got it: "waiting_for_log_dir" or "waiting_for_append_lock"."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the files are ours to append to."""
+        return self._fence.is_held
+
+    @property
+    def instance(self) -> str:
+        """Our suffix in file names, "" for the first instance."""
+        return self._fence.instance
+
+    def try_acquire(self) -> bool:
+        """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
+        self.error = self.waits_for = ""
+        try:
+            if self._fence.try_acquire():
+                return True
+        except OSError as error:
+            self.error, self.waits_for = str(error), "waiting_for_log_dir"
+            return False
+        self.error, self.waits_for = "another process holds the append lock", "waiting_for_append_lock"
+        return False
+
+    def is_lost(self) -> bool:
+        """Whether the log directory was replaced under us, and the lock in the new one cannot be had."""
+        if not self._fence.is_void():
+            return False
+        self._fence.give_up()
+        return not self.try_acquire()
+
+    def hold_disk_lanes(self, note: Callable[[str], None]) -> None:
+        """Say that this instance's disk lanes have a writer."""
+        try:
+            files.make_private(self._places.disk_lanes_dir)
+            self._disk_lanes_lock = RecordLock(self._places.disk_lanes_dir / adoption.INSTANCE_LOCK)
+            self._disk_lanes_lock.try_acquire()
+        except OSError as error:
+            note(f"no disk lanes here: {error}")
+
+    def probe(self, pump: Pump, checkpoint: Checkpoint) -> None:
+        """See that the log directory takes files, and cut what is marked there. OSError when it does not."""
+        self._fence.probe()
+        self.error = ""
+        if not pump.retreat.may_touch_files:
+            pump.days.instance = self.instance
+            checkpoint.use(self.instance)
+            remember_files(pump, checkpoint)
+            pump.retreat.may_touch_files = True
+        pump.retreat.cut_marked()
+
+
+def remember_files(pump: Pump, checkpoint: Checkpoint) -> None:
+    """Take over from the last checkpoint what it says of the files."""
+    known = checkpoint.load()
+    pump.days.known = known.get("files", {})
+    pump.days.sealed = set(known.get("sealed", []))
+
+
+def is_pressed(places: Places, settings: Settings) -> bool:
+    """Whether the queue has grown so far that records should go anywhere, rather than wait."""
+    used = usage.used_bytes(places.lanes_dir) + usage.used_bytes(places.disk_lanes_dir)
+    return used > usage.quota_bytes(settings.queue_max_mb) * _GIVE_UP_AT
+
+
+def fallback_for(
+    places: Places,
+    settings: Settings,
+    instance: str,
+    *,
+    beat: Callable[[], None],
+    note: Callable[[str], None],
+) -> Fallback:
+    """
+    Return the fallback store of this writer, not yet opened.
+
+    It stays the same while the runtime directory lives, whatever lock is had: its positions belong to the
+    lanes.
+    """
+    told = files.read_json(places.runtime(_FALLBACK_NOTE)) or {}
+    path = Path(str(told.get("path", "")) or _chosen(places, settings, instance, note))
+    if not told:
+        try:
+            files.write_json(places.runtime(_FALLBACK_NOTE), {"path": str(path)})
+        except OSError as error:
+            note(f"the place of the fallback store is not noted: {error}")
+    return Fallback(
+        path,
+        max_bytes=int(settings.fallback_max_mb * MIB),
+        quarantine_dir=places.belongings_dir / "quarantine",
+        about={"log_dir": str(places.log_dir), "instance": places.instance},
+        beat=beat,
+        note=note,
+    )
+
+
+def _chosen(places: Places, settings: Settings, instance: str, note: Callable[[str], None]) -> Path:
+    try:
+        place = fallback_places.choose(places, settings.fallback_dir)
+        if settings.fallback_dir != fallback_places.AUTO:
+            with contextlib.suppress(OSError):  # the runtime directory has it too
+                fallback_places.leave_note(places, place)
+        return place.database(instance)
+    except FallbackError as error:
+        note(str(error))
+        return places.state_dir / "fallback.db"

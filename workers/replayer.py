@@ -1,0 +1,68 @@
+"""The writer's own replay: a bounded piece between live batches, as soon as files take records again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pipeline.delivery.replay import Replay
+from pipeline.errors import FallbackError
+from pipeline.host import clock
+from pipeline.queue import bell
+
+if TYPE_CHECKING:
+    from workers.writer import Writer
+
+_PIECE_BYTES: Final = 4 << 20
+_BUSY_INTERVAL_SEC: Final = 0.1
+"""Between two pieces while live records come: a piece takes about 20 ms."""
+_RETRY_SEC: Final = 5.0
+"""After a failure of either side."""
+
+
+class Replayer:
+    """Empties the fallback store of one writer."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.replayed = 0
+        """Records, since this writer started."""
+        self._writer = writer
+        self._run: Replay | None = None
+        self._due_at = 0.0
+
+    def step(self, *, is_busy: bool) -> bool:
+        """Replay one piece if files take it and live records leave the time; whether there may be more."""
+        delivery = self._writer.delivery
+        now = clock.monotonic()
+        if not delivery.may_replay or now < self._due_at:
+            return False
+        try:
+            count = self._piece()
+        except (OSError, FallbackError) as error:
+            self._writer.journal.note(f"replay: {error}")
+            self._due_at = now + _RETRY_SEC
+            return False
+        self._due_at = now + _BUSY_INTERVAL_SEC if is_busy else 0.0
+        return count > 0
+
+    def _piece(self) -> int:
+        writer = self._writer
+        if self._run is None:
+            self._run = Replay(
+                writer.fallback, writer.places, writer.days.instance, writer.settings, beat=writer.beat
+            )
+        count = self._run.step(_PIECE_BYTES)
+        self.replayed += count
+        if count == 0:
+            self._finish()
+        return count
+
+    def hear(self, rung: bytes) -> None:
+        """Look at once whether it can go on, when a command asks for that."""
+        if bell.REPLAY in rung:
+            self._writer.delivery.hurry()
+            self._due_at = 0.0
+
+    def _finish(self) -> None:
+        self._run = None
+        self._writer.pump.retreat.has_rows = False
+        self._writer.announcer.replayed(self._writer.fallback)
