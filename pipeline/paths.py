@@ -59,7 +59,7 @@ class Places(NamedTuple):
 
     @property
     def belongings_dir(self) -> Path:
-        """What belongs to the files: append lock, checkpoint, quarantine."""
+        """What belongs to the files: append lock, manifests, checkpoint, quarantine."""
         return self.log_dir / ".pipeline"
 
     @property

@@ -85,10 +85,11 @@ class Footing:
         self._fence.probe()
         self.error = ""
         if not pump.retreat.may_touch_files:
-            pump.days.instance = self.instance
+            pump.days.use(self.instance)
             checkpoint.use(self.instance)
             remember_files(pump, checkpoint)
             pump.retreat.may_touch_files = True
+            pump.days.manifests.recover(lambda: None)
         pump.retreat.cut_marked()
 
 

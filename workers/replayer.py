@@ -48,7 +48,12 @@ class Replayer:
         writer = self._writer
         if self._run is None:
             self._run = Replay(
-                writer.fallback, writer.places, writer.days.instance, writer.settings, beat=writer.beat
+                writer.fallback,
+                writer.places,
+                writer.days.instance,
+                writer.settings,
+                beat=writer.beat,
+                manifests=writer.days.manifests,
             )
         count = self._run.step(_PIECE_BYTES)
         self.replayed += count

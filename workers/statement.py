@@ -40,6 +40,8 @@ def _work(writer: Writer) -> dict[str, Any]:
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
         "checkpoint_error": writer.checkpoint.error,
+        "head": writer.days.manifests.head,
+        "manifest_error": writer.days.manifests.error,
         "files": sorted(file.name for file in writer.days.open.values()),
         "lanes": len(writer.lanes.watched),
         "unknown_lanes": len(files.names_in(writer.places.unknown_lanes_dir)),

@@ -132,6 +132,7 @@ class Writer:
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
+        self.days.manifests.recover(self.beat)
         return adopted
 
     def _probe(self) -> None:
@@ -182,6 +183,7 @@ class Writer:
                 lane.tailer.open_all()
         self._deliver_all()
         self._sync()
+        self.days.close()
         failpoint.reach("writer.stop.synced")
         for lane in self.lanes.all():
             if self._is_own(lane.producer) and lane.tailer.is_done():

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
     "replay-fallback": "Bring what an outage left in the fallback store into the files.",
+    "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Let the workers take the settings anew.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }

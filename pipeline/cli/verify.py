@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from contextlib import contextmanager
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from pipeline.cli.bars import progress_bar
+from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import act_as_owner, dir_option
 from pipeline.errors import PipelineError
 from pipeline.paths import resolve_log_dir
-from pipeline.verification import Report, verify
+from pipeline.verification import Report, current_head, parse_heads, verify
 from pipeline.verification.files import DAY, is_of, periods
 from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 EXIT_USAGE: Final = 2
@@ -31,11 +32,14 @@ Examples:
   $ pipeline verify                      everything in the default log directory
   $ pipeline verify 2025-11-21           one day; gaps at its borders are not judged
   $ pipeline verify --dir /var/log/app   another log directory
+  $ pipeline verify --full               read every line, also of what digests prove
+  $ pipeline verify --head >> safe/heads keep a head where nobody can forge it
+  $ pipeline verify --against 812:9f…    all that was there then has to be there now
   $ pipeline verify --json | jq .counts  for a script
 
 \b
 Exit status:
-  0  nothing is wrong
+  0  nothing is wrong; what no digest proves is a note, and no failure
   1  there are findings
   2  the command was given something it cannot use
 """
@@ -48,27 +52,60 @@ class _Refusal(click.ClickException):
 @click.command(name="verify", epilog=EPILOG)
 @click.argument("dates", metavar="[DATE]...", nargs=-1)
 @dir_option
+@click.option("--full", "is_full", is_flag=True, help="Read every line, also where digests prove the bytes.")
+@click.option(
+    "--head", "only_head", is_flag=True, help="Print the head, for keeping elsewhere, and nothing else."
+)
+@click.option(
+    "--against", metavar="HEAD", default="", help="A head that was kept: check that it still holds."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
-def command(context: click.Context, dates: tuple[str, ...], directory: str | None, *, as_json: bool) -> None:
+def command(
+    context: click.Context,
+    dates: tuple[str, ...],
+    directory: str | None,
+    against: str,
+    *,
+    is_full: bool,
+    only_head: bool,
+    as_json: bool,
+) -> None:
     """
     Check the stored records: integrity, order, no loss, no duplicate.
 
-    Each DATE is a day such as 2025-11-21. Without one, all days are read and the proof is complete.
-    Works while the pipeline is running, and changes nothing.
+    Each DATE is a day such as 2025-11-21. Without one, all days are read and the proof is complete. Works
+    while the pipeline is running, and changes nothing.
+
+    Blocks of the files are compared with the digests in their manifests; what has no digest is read line by
+    line. A head stands for everything up to it: whoever forges files and manifests cannot forge one that is
+    kept elsewhere.
     """
     log_dir = _log_dir(directory)
     act_as_owner(log_dir)
+    kept = parse_heads(against) if against else []
+    if kept is None:
+        _refuse(f"'{visible(against)}' is no head", "Give what `pipeline verify --head` has printed")
     try:
+        if only_head:
+            _print_head(log_dir)
+            context.exit(Exit.DONE)
         _require_days(log_dir, dates)
-        with _progress() as progress:
-            report = verify(log_dir, dates=dates, progress=progress)
+        with progress_bar("verifying") as progress:
+            report = verify(log_dir, dates=dates, is_full=is_full, kept_heads=kept, progress=progress)
     except OSError as error:
         _refuse(
             f"cannot list {visible(str(log_dir))}: {error.strerror}", "Run it as the owner of the directory"
         )
     click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(_for_people(report)))
     context.exit(report.exit_code)
+
+
+def _print_head(log_dir: Path) -> None:
+    head = current_head(log_dir)
+    if not head:
+        _refuse(f"no manifest in {visible(str(log_dir))}", "The writer makes one with the first record")
+    click.echo(head)
 
 
 def _log_dir(directory: str | None) -> Path:
@@ -93,21 +130,6 @@ def _require_days(log_dir: Path, dates: Sequence[str]) -> None:
 
 def _refuse(what: str, remedy: str) -> NoReturn:
     raise _Refusal(f"{what}. {remedy}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    # Here, since it takes longer to import than a small directory takes to verify.
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("verifying"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verifying", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _for_people(report: Report) -> Iterator[str]:
@@ -137,12 +159,27 @@ def _producers(report: Report) -> str:
 def _notes(report: Report) -> Iterator[str]:
     if report.unfinished:
         yield f"note       {report.unfinished:,} last line(s) still being written"
+    if report.proven_bytes:
+        yield f"proven     {report.proven_bytes:,} bytes by their digests"
+    if report.proven_bytes or report.head:
+        yield from _unproven(report)
+    for file, records in report.expired.items():
+        yield f"note       {visible(file)} was deleted by retention, with {records:,} records"
     if report.partial:
         yield "note       only some days were read: what lies in others could not be judged"
     if report.open:
         shown = ", ".join(visible(producer) for producer in report.open[:3])
         more = ", …" if len(report.open) > 3 else ""  # noqa: PLR2004 - as many as are shown
         yield f"note       no record says how these ended, so their last numbers are unproven: {shown}{more}"
+
+
+def _unproven(report: Report) -> Iterator[str]:
+    """Say what no digest proves, file by file and reason by reason."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for part in report.unproven:
+        sums[part.file, part.why] += part.length
+    for (file, why), length in [*sums.items()][:SHOWN_MAX]:
+        yield f"note       not proven: {length:,} bytes of {visible(file)}, {visible(why)}"
 
 
 def _verdict(report: Report) -> str:

@@ -123,13 +123,15 @@ class Pump:
         if file is None or file.actual_size() < intent.offset:
             return False
         try:
-            source = b"".join(self.read(piece) for piece in intent.slices)
+            chunks = [self.read(piece) for piece in intent.slices]
         except LaneError:
             return False  # an old page, or somebody removed the lane
+        source = b"".join(chunks)
         there = file.read(intent.offset, file.actual_size())
         if not source.startswith(there):
             return False
         file.size = intent.offset + len(there)
+        self.days.manifests.propose(file, intent.offset, chunks)
         self.finish(file, intent, [source[len(there) :]])
         self.let_go(file)
         failpoint.reach("writer.recover.resumed")
@@ -154,6 +156,7 @@ class Pump:
         if self._lost or self._unsynced:
             return  # not yet: deliver() writes the lost again first, and the next sync() publishes
         self.publish()
+        self.days.manifests.publish(self.days.open.values())
 
     def publish(self) -> None:
         """Say that everything written is durable, and release what that frees."""
@@ -242,7 +245,8 @@ class Pump:
             file.is_noted = True
             self.note_synced()
         chunks = [self.read(piece) for piece in slices]
-        added = 0 if is_again else sum(chunk.count(b"\n") for chunk in chunks)
+        counts = [chunk.count(b"\n") for chunk in chunks]
+        added = 0 if is_again else sum(counts)
         intent = Intent(
             batch=self.page.committed + 1,
             file=file.name,
@@ -255,6 +259,7 @@ class Pump:
             skipped=skipped,
         )
         self.page.propose(intent)
+        self.days.manifests.propose(file, intent.offset, chunks, counts)
         self.finish(file, intent, chunks)
         return True
 

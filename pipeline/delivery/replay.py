@@ -28,6 +28,7 @@ from pipeline.host.locks import RecordLock
 from pipeline.storage import fallback_rows, stored
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
+from pipeline.storage.manifests import Manifests
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,6 +60,7 @@ class Replay:
         since: str = "",
         limit: int = 0,
         beat: Callable[[], None] = lambda: None,
+        manifests: Manifests | None = None,
     ) -> None:
         self.records = 0
         self.quarantined = 0
@@ -70,6 +72,7 @@ class Replay:
         self._since = since
         self._limit = limit
         self._beat = beat
+        self._manifests = manifests or Manifests(places, instance)
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
@@ -99,8 +102,14 @@ class Replay:
             self._lock.close()
             self._lock = None
         if self._part is not None:
-            self._part.close()
+            self._let_go(self._part)
             self._part = None
+
+    def _let_go(self, part: ReplayPart) -> None:
+        """Close a part, and its manifest with it."""
+        with suppress(OSError):  # whoever goes on there catches up
+            self._manifests.leave(part)
+        part.close()
 
     def _begin(self) -> None:
         self._take_store()
@@ -141,13 +150,14 @@ class Replay:
         part = self._part_for(rows)
         rows = _ascending(rows, part)
         data = b"".join(row.data for row in rows)
-        claim = Claim(part.name, part.device, part.inode, part.size(), rows[0].id, rows[-1].id)
+        claim = Claim(part.name, part.device, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
         self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
         failpoint.reach("replay.claimed")
+        self._manifests.propose(part, claim.start, [row.data for row in rows])
         part.append(data)
         failpoint.reach("replay.appended")
         before = self.records
-        if part.size() == claim.start + len(data):
+        if part.actual_size() == claim.start + len(data):
             self._complete(part, claim, rows)
         else:  # somebody wrote into it just now
             self.close()
@@ -158,6 +168,7 @@ class Replay:
         """Make a piece durable that is in its part, and remove its rows."""
         self._sync(part, claim)
         failpoint.reach("replay.synced")
+        self._manifests.publish([part])
         self._fallback.change(lambda connection: fallback_rows.remove(connection, rows, claim.part))
         failpoint.reach("replay.removed")
         for row in rows:
@@ -171,7 +182,7 @@ class Replay:
         is_fit = part is not None and part.path.name.startswith(f"{first.period}.")
         if part is None or not is_fit or first.first <= part.last_numbers.get(first.producer, 0):
             if part is not None:
-                part.close()
+                self._let_go(part)
             self._part = None
             part = self._part = replay_part.create(
                 self._log_dir,
@@ -209,7 +220,12 @@ class Replay:
         try:
             there = part.read_from(claim.start) if part is not None else b""
             expected = b"".join(row.data for row in rows)
-            if part is None or part.size() < claim.start or not rows or not _fits(there, expected, rows):
+            if (
+                part is None
+                or part.actual_size() < claim.start
+                or not rows
+                or not _fits(there, expected, rows)
+            ):
                 self._settle_by_lines(part, claim, rows, there)
                 return
             part.write_again(there[: len(expected)], claim.start)
@@ -218,13 +234,13 @@ class Replay:
             self._complete(part, claim, rows)
         finally:
             if part is not None:
-                part.close()
+                self._let_go(part)
 
     def _settle_by_lines(
         self, part: ReplayPart | None, claim: Claim, rows: list[StoredRow], there: bytes
     ) -> None:
         """Take whole lines of ours that are in the part for replayed, wherever they stand; the rest stays."""
-        if part is not None and part.size() > claim.start:
+        if part is not None and part.actual_size() > claim.start:
             part.write_again(there, claim.start)
             part.sync()
         rests = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.host import failpoint, files
 from pipeline.storage import naming
+from pipeline.storage.day_file import DELETED, INTACT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ class ReplayPart:
         self.path = path
         self.fd = fd
         self.device, self.inode = files.identity_of(fd)
+        self.synced_size = self.actual_size()
         self.last_numbers: dict[str, int] = {}
 
     @property
@@ -32,17 +34,25 @@ class ReplayPart:
         """The file's name in the log directory."""
         return self.path.name
 
-    def size(self) -> int:
+    def actual_size(self) -> int:
         """Return how long the file is."""
         return os.fstat(self.fd).st_size
 
+    def change(self) -> str:
+        """Return DELETED when the file has lost its name, else INTACT."""
+        return INTACT if os.fstat(self.fd).st_nlink else DELETED
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes [start, end) of the file."""
+        return files.pread_all(self.fd, end - start, start)
+
     def read_from(self, start: int) -> bytes:
         """Return what stands at `start` and behind; nothing where the file is shorter."""
-        return files.pread_all(self.fd, max(0, self.size() - start), start)
+        return files.pread_all(self.fd, max(0, self.actual_size() - start), start)
 
     def append(self, data: bytes) -> None:
         """Append all of it; OSError cuts off again what did arrive, as far as that can be done."""
-        start = self.size()
+        start = self.actual_size()
         try:
             if failpoint.is_aimed_at("replay.append.partial"):
                 files.write_all(self.fd, data[: len(data) // 2])
@@ -64,14 +74,17 @@ class ReplayPart:
 
     def sync(self) -> None:
         """Make the file and its name durable. OSError, also when it has no name any more."""
+        size = self.actual_size()
         os.fsync(self.fd)
         if not os.fstat(self.fd).st_nlink:
             raise FileNotFoundError(f"{self.path} was removed")
         failpoint.reach("replay.sync.before_directory")
         files.sync_directory(self.path.parent)
+        self.synced_size = size
 
     def cut_to(self, size: int) -> None:
         """Shorten the file, durably."""
+        self.synced_size = min(self.synced_size, size)
         os.ftruncate(self.fd, size)
         os.fsync(self.fd)
 

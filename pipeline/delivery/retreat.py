@@ -128,6 +128,8 @@ class Retreat:
             self.pump.page.retreat()
         else:
             self.pump.page.doubt()
+        for file in self.pump.days.open.values():
+            file.synced_size = file.published_size
         self.pump.days.close()
         self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])
         self._rewind()

@@ -74,6 +74,11 @@ REASONS: Final[dict[str, Reason]] = {
         "The fallback store is on the volume of the log directory: it protects little.",
         "Set fallback_dir to a directory on another volume.",
     ),
+    "manifest_late": Reason(
+        DEGRADED,
+        "The manifests cannot be written; records are, and their entries follow.",
+        "Make .pipeline/manifests in the log directory writable.",
+    ),
     "state_dir_unwritable": Reason(
         DEGRADED,
         "The state directory refuses the checkpoint; disk lanes are not released.",

@@ -74,6 +74,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "dropped": said.get("dropped", {}),
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
+        "head": said.get("head", ""),
         "disk_free_bytes": said.get("disk_free_bytes"),
         "state": said.get("state", ""),
         "recovered_by": said.get("recovered_by", ""),
@@ -112,6 +113,7 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("fallback_in_use", bool(fallback.get("rows"))),
         ("fallback_failing", bool(fallback.get("error"))),
         ("fallback_same_mount", bool(fallback.get("is_same_mount"))),
+        ("manifest_late", bool(said.get("manifest_error"))),
         ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]

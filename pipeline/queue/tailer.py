@@ -239,6 +239,7 @@ class Tailer:
             if self.segments[serial].header.is_on_disk and not with_disk:
                 break
             segment = self.segments.pop(serial)
+            self.released_serial = max(self.released_serial, serial + 1)
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
                 files.remove(directory / segment_name(serial))

@@ -19,6 +19,7 @@ from pipeline.records.periods import period_of
 from pipeline.storage import naming, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.directories import make_log_dir
+from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
 if TYPE_CHECKING:
@@ -48,10 +49,16 @@ class Days:
         self.marked: set[str] = set()
         """Names of files that have to be cut first: they are not written on."""
         self._volume = volume
+        self.manifests = Manifests(places, instance)
         self._places = places
         self._settings = settings
         self.instance = instance
         self._report = report
+
+    def use(self, instance: str) -> None:
+        """Write the files of this instance from now on: the append lock was had late."""
+        self.instance = instance
+        self.manifests = Manifests(self._places, instance)
 
     def check_volume(self) -> None:
         """OSError when the volume of the log directory is not there."""
@@ -137,6 +144,7 @@ class Days:
     def let_go(self, file: DayFile) -> None:
         """Close a file that was opened for a look, unless it is the one that its period is written to."""
         if self.open.get(file.day.period) is not file:
+            self._close_manifest(file)
             file.close()
 
     def seal_due(self, busy_periods: set[str], now_sec: float) -> list[DayFile]:
@@ -254,7 +262,15 @@ class Days:
     def _drop(self, file: DayFile) -> None:
         if self.open.get(file.day.period) is file:
             del self.open[file.day.period]
+        self._close_manifest(file)
         file.close()
+
+    def _close_manifest(self, file: DayFile) -> None:
+        """Write the last entry of a file that is left; a disk that refuses does not keep us."""
+        try:
+            self.manifests.leave(file)
+        except OSError as error:
+            self.manifests.error = str(error)
 
     def _period_now(self, second: float) -> str:
         return period_of(int(second), self._settings.timezone).name

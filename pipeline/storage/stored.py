@@ -57,6 +57,18 @@ def number_of(line: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
+def key_of(line: bytes) -> tuple[str, int] | None:
+    """Return the producer and the action_number of a line, None when it is no record of ours."""
+    match = _RECORD.match(line)
+    return (match[2].decode(), int(match[1])) if match else None
+
+
+def keys_in(lines: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the producer and the action_number of each line that is a record of ours."""
+    for match in _RECORD.finditer(lines):
+        yield match[2].decode(), int(match[1])
+
+
 def is_ours(lines: bytes) -> bool:
     """Whether every line is a record as the pipeline writes it."""
     return bool(lines) and lines.endswith(b"\n") and len(_RECORD.findall(lines)) == lines.count(b"\n")

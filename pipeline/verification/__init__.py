@@ -20,18 +20,25 @@ appended, and records that still lie in a lane, are not findings.
     opener     their bytes, unpacked
     lines      lines out of those bytes, with places
     shape      what is wrong with a line
+    reading    one pass over the lines of a file or a piece of it
+    entries    the entries of the manifests
+    chain      whether each follows the one before it, and whether the heads noted elsewhere are among them
+    coverage   what they say of each file
+    blocks     bytes against digests
+    survey     what of a file is proven by digests, and what has to be read; workforce does it
     sequence   the numbers of each producer
     testimony  what the records of the pipeline itself say about producers
     live       producers that still have a lane
-    scan       one pass over the files
+    scan       all of it put together in the order of the files; locating finds a line that is named
     verdict    what the numbers and the testimony amount to
     report     the result
 """
 
 from __future__ import annotations
 
+from pipeline.verification.chain import current_head, parse_heads
 from pipeline.verification.findings import Finding, Kind
 from pipeline.verification.report import Report
 from pipeline.verification.verdict import verify
 
-__all__ = ["Finding", "Kind", "Report", "verify"]
+__all__ = ["Finding", "Kind", "Report", "current_head", "parse_heads", "verify"]

@@ -44,6 +44,12 @@ class LogFile:
     settled: int
     trouble: str = ""
     """Why it cannot be read, if that is known already."""
+    start: int = 0
+    """Where reading begins; only a piece of a plain file begins elsewhere than at 0."""
+
+    def piece(self, start: int, end: int) -> LogFile:
+        """Return the bytes [start, end) of a plain file, to be read like a file of their own."""
+        return replace(self, start=start, size=end, settled=min(self.settled, end))
 
     @property
     def stem(self) -> str:

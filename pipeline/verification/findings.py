@@ -30,6 +30,30 @@ class Kind(StrEnum):
     """Numbers that stand behind a higher number of the same producer in the same file."""
     UNREADABLE = "unreadable"
     """A file, or its rest, that could not be read."""
+    CHANGED = "changed"
+    """Bytes that are not those that the manifest has the digest of."""
+    CUT = "cut"
+    """Bytes that the manifest has, and that are gone from the end of a file."""
+    REMOVED = "removed"
+    """A file that the manifest has and that is gone, though no record says that retention deleted it."""
+    BROKEN_CHAIN = "broken_chain"
+    """Entries of the manifests that are forged or gone, or a head that was noted and is not among them."""
+
+
+CHECKS: Final = {
+    Kind.UNPARSABLE: "lines",
+    Kind.WRONG_FIELD: "lines",
+    Kind.TORN: "lines",
+    Kind.MISSING: "numbers",
+    Kind.REPEATED: "numbers",
+    Kind.OUT_OF_ORDER: "numbers",
+    Kind.UNREADABLE: "lines",
+    Kind.CHANGED: "digests",
+    Kind.CUT: "digests",
+    Kind.REMOVED: "chain",
+    Kind.BROKEN_CHAIN: "chain",
+}
+"""Which check finds what, where the finding itself says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +71,13 @@ class Finding:
     producer: str | None = None
     first_action_number: int | None = None
     last_action_number: int | None = None
+    check: str = ""
+    """Which check found it: lines, numbers, testimony, digests, chain, catalog, health, or head."""
+
+    def __post_init__(self) -> None:
+        """Name the check by the kind where nobody named another one."""
+        if not self.check:
+            object.__setattr__(self, "check", CHECKS[self.kind])
 
     @property
     def place(self) -> str:

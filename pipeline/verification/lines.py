@@ -62,11 +62,11 @@ class Block:
 class LineReader:
     """Cuts chunks into blocks of whole lines; afterwards `rest` is what follows the last newline."""
 
-    def __init__(self, chunks: Iterable[Chunk]) -> None:
+    def __init__(self, chunks: Iterable[Chunk], offset: int = 0) -> None:
         self._chunks = chunks
         self.rest = _Unfinished()
         self.line = 1
-        self.offset = 0
+        self.offset = offset
         self.disk_bytes = 0
 
     def __iter__(self) -> Iterator[Block]:

@@ -56,7 +56,9 @@ def _open(file: LogFile) -> tuple[BinaryIO, LogFile]:
 
 
 def _read_plain(raw: BinaryIO, file: LogFile) -> Iterator[Chunk]:
-    position = 0
+    position = file.start
+    if position:
+        raw.seek(position)
     for end in (file.settled, file.size):
         while position < end:
             data = raw.read(min(CHUNK_BYTES, end - position))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.verification.findings import Finding, Kind
+    from pipeline.verification.scan import Unproven
 
 
 class End(StrEnum):
@@ -47,8 +48,12 @@ class Report:
         open        ids of producers whose end is not proven, at most 100
         counts      findings by kind, all of them
         findings    at most 1,000 of each kind, in the order of the files; each has kind, sentence, file,
-                    line, offset, length, producer, first_action_number, last_action_number; null is
-                    "does not apply"
+                    line, offset, length, producer, first_action_number, last_action_number, check (which
+                    check found it); null is "does not apply"
+        proven_bytes  bytes that are by their digests what was appended
+        unproven    [{"file", "offset", "length", "why"}]: other bytes; no finding
+        expired     {file: records}: files that retention has deleted; no finding
+        head        what stands for everything up to the last entry of the manifests, to be kept elsewhere
     """
 
     log_dir: str
@@ -61,6 +66,10 @@ class Report:
     open: tuple[str, ...]
     counts: Mapping[Kind, int]
     findings: tuple[Finding, ...]
+    proven_bytes: int
+    unproven: tuple[Unproven, ...]
+    expired: Mapping[str, int]
+    head: str
 
     @property
     def ok(self) -> bool:
@@ -86,5 +95,9 @@ class Report:
             "producers": {end.value: self.producers[end] for end in End},
             "open": list(self.open),
             "counts": {kind.value: count for kind, count in sorted(self.counts.items())},
+            "proven_bytes": self.proven_bytes,
+            "unproven": [part._asdict() for part in self.unproven],
+            "expired": dict(self.expired),
+            "head": self.head,
             "findings": [finding.as_dict() for finding in self.findings],
         }

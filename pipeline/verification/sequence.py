@@ -2,9 +2,7 @@
 The numbers of each producer: which are stored, and which are stored twice or in the wrong order.
 
 Numbers are kept as stretches, never one by one: a producer whose records are all there takes one stretch,
-however many files they are in. A `Run` is the part of a producer's numbers that is being read: it goes on for
-as long as each number is the one after the last and nothing is known of it yet, and that is all that the scan
-has to ask for nearly every line.
+however many files they are in.
 """
 
 from __future__ import annotations
@@ -13,10 +11,10 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from pipeline.verification.findings import Finding, Findings, Kind, numbers, visible
+from pipeline.verification.findings import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pipeline.verification.lines import Place
 
@@ -37,7 +35,7 @@ class Stretch:
         self.first = first
         self.last = last
         self.start = start
-        """Where the first of them stands."""
+        """Where the first of them stands, or the piece of a file that it is in (a `Place` of length 0)."""
         self.end_file = end_file
         """The file in which the last of them stands."""
 
@@ -104,55 +102,25 @@ class Numbers:
             before = stretch
 
 
-class Run:
-    """The numbers of one producer that are being read, in one file."""
+def enter(
+    known: Numbers, new: Stretch, highest: int, *, is_settled: bool
+) -> Iterator[tuple[Kind | None, int, int, Stretch | None]]:
+    """
+    Enter numbers that stand one behind the other, and yield them in parts that are of one kind.
 
-    __slots__ = ("barrier", "first", "highest", "next", "numbers", "repeats", "start")
-
-    def __init__(self, numbers: Numbers) -> None:
-        self.numbers = numbers
-        self.first = 0
-        self.next = 0
-        """The number that continues the run; 0 while there is none."""
-        self.barrier = 0
-        """The number with which the run ends, since more, or no longer anything, is known of it."""
-        self.highest = 0
-        """The highest number of the producer in this file before the run."""
-        self.start: Place
-        self.repeats: Stretch | None = None
-        """Where these numbers are stored already."""
-
-    def begin(self, number: int, start: Place) -> None:
-        """Start with this number, which does not continue what was there before."""
-        self.repeats, self.barrier = self.numbers.at(number)
-        self.first, self.next, self.start = number, number + 1, start
-
-    def end(self, names: Sequence[str], findings: Findings, *, is_settled: bool) -> None:
-        """Enter what was read and report it if it was there before or stands behind higher numbers."""
-        if not self.next:
-            return
-        last, self.next = self.next - 1, 0
-        if self.repeats is not None:
-            findings.add(self._finding(Kind.REPEATED, last, names, self._repeated(last, self.repeats, names)))
+    (REPEATED with where they are stored already, OUT_OF_ORDER, or None; first; last). `highest` is the
+    highest number of the producer before them in the same file.
+    """
+    first = new.first
+    while first <= new.last:
+        there, change = known.at(first)
+        last = min(new.last, change - 1)
+        if there is not None:
+            # A copy: `there` grows when what is entered next joins it.
+            yield Kind.REPEATED, first, last, Stretch(there.first, there.last, there.start, there.end_file)
         else:
-            if self.first < self.highest:
-                findings.add(self._finding(Kind.OUT_OF_ORDER, last, names, self._disorder(last)))
-            self.numbers.insert(Stretch(self.first, last, self.start, self.start.file))
-        self.highest = max(self.highest, last)
-        if is_settled:
-            self.numbers.settled_last = max(self.numbers.settled_last, last)
-
-    def _repeated(self, last: int, known: Stretch, names: Sequence[str]) -> str:
-        where, until = names[known.start.file], names[known.end_file]
-        places = where if where == until else f"{where} to {until}"
-        producer = visible(self.numbers.producer)
-        return f"{numbers(self.first, last)} of {producer} stored again; also in {places}"
-
-    def _disorder(self, last: int) -> str:
-        producer = visible(self.numbers.producer)
-        return f"{numbers(self.first, last)} of {producer} behind its number {self.highest} in the same file"
-
-    def _finding(self, kind: Kind, last: int, names: Sequence[str], sentence: str) -> Finding:
-        _, line, offset, length = self.start
-        file, producer = names[self.start.file], self.numbers.producer
-        return Finding(kind, sentence, file, line, offset, length, producer, self.first, last)
+            yield (Kind.OUT_OF_ORDER if first < highest else None), first, last, None
+            known.insert(Stretch(first, last, new.start, new.end_file))
+        first = last + 1
+    if is_settled:
+        known.settled_last = max(known.settled_last, new.last)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipeline.verification.chain import Chain
     from pipeline.verification.lines import Place
 
 CLOSED: Final = "producer_closed"
@@ -36,6 +37,8 @@ class Testimony:
     def __init__(self) -> None:
         self.ends: dict[str, End] = {}
         self.dropped: dict[str, list[Range]] = {}
+        self.accepted: dict[str, list[Range]] = {}
+        """Losses that somebody has accepted, after a repair."""
         self.stopped: dict[str, int] = {}
         """The number of each `pipeline_stopped` record: it ends its own producer, if nothing follows."""
 
@@ -51,6 +54,12 @@ class Testimony:
         if action_type == DROPPED:
             return self._hear_dropped(subject, record)
         return self._hear_end(subject, record, place, is_settled=is_settled)
+
+    def accept(self, chains: Iterable[Chain]) -> None:
+        """Take down what was accepted in these chains."""
+        for chain in chains:
+            for producer, ranges in chain.missing.items():
+                self.accepted.setdefault(producer, []).extend(ranges)
 
     def _hear_dropped(self, subject: str, record: dict[str, Any]) -> str:
         first, last = record.get("first_action_number"), record.get("last_action_number")

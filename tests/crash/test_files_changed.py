@@ -18,6 +18,8 @@ import pytest
 from crash.points import rolling, small
 from support import oracle
 
+from pipeline.host import processes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -96,6 +98,7 @@ def test_a_day_file_that_is_truncated_by_a_person_goes_on_at_its_new_end(ground:
     ground.until_stored(300)
     writer = ground.one("writer")
     os.kill(writer, signal.SIGSTOP)
+    ground.until(lambda: processes.state_letter(writer) == "T", "the writer to stand still")
     path = ground.day_file()
     data = path.read_bytes()
     keep = data[: len(data) // 2].rfind(b"\n") + 1
@@ -107,6 +110,7 @@ def test_a_day_file_that_is_truncated_by_a_person_goes_on_at_its_new_end(ground:
         rest = file.read()[keep:]
         file.seek(keep)
         file.write(data[keep:] + rest)
+    ground.has_tampered = True
     ground.check()
     assert changes_told(ground) == {"truncated"}
 

@@ -15,6 +15,7 @@ from support.waiting import until
 
 from pipeline.health.reasons import REASONS
 from pipeline.storage import fallback_places
+from pipeline.verification import verify
 
 HERE = Path(__file__).parent
 
@@ -265,6 +266,22 @@ def test_state_dir_unwritable(site: Site) -> None:
     emit(app, "41 100000")
     site.until_reason("state_dir_unwritable", holds=False)
     end(site, app)
+
+
+def test_manifest_late(site: Site) -> None:
+    """A file stands where the manifests have to be; records are written all the same, their entries later."""
+    obstacle = site.log_dir / ".pipeline" / "manifests"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.touch()
+    app = start(site)
+    emit(app, "40")
+    site.until_reason("manifest_late")
+    obstacle.unlink()
+    emit(app, "20 100000")
+    site.until_reason("manifest_late", holds=False)
+    end(site, app)
+    report = verify(site.log_dir)
+    assert (report.findings, report.unproven) == ((), ())
 
 
 def test_queue_deep(site: Site) -> None:

@@ -230,9 +230,11 @@ def test_report_says_the_same_as_json(log: Log, tmp_path: Path) -> None:
             "producer": None,
             "first_action_number": None,
             "last_action_number": None,
+            "check": "lines",
         }
     ]
-    report.pop("bytes")
+    size = report.pop("bytes")
+    assert sum(part["length"] for part in report.pop("unproven")) == size
     assert report == {
         "ok": False,
         "exit_code": 1,
@@ -244,6 +246,9 @@ def test_report_says_the_same_as_json(log: Log, tmp_path: Path) -> None:
         "producers": {"closed": 2, "died": 1, "live": 0, "queued": 0, "open": 0},
         "open": [],
         "counts": {"unparsable": 1},
+        "proven_bytes": 0,
+        "expired": {},
+        "head": "",
     }
 
 

@@ -1,5 +1,6 @@
 """`pipeline verify` as a command: what it prints, and with which status it exits."""
 
+import hashlib
 import json
 import os
 import pty
@@ -155,6 +156,57 @@ def test_directory_that_cannot_be_listed_is_a_usage_error(
     result = run("--dir", tmp_path)
     assert result.exit_code == 2
     assert "Permission denied" in result.stderr
+
+
+def test_head_is_one_line_to_be_kept_and_given_back(tmp_path: Path) -> None:
+    """`--head` prints what `--against` takes; one that does not hold any more is a finding."""
+    write_manifest(tmp_path)
+    head = run("--dir", tmp_path, "--head")
+    assert (head.exit_code, head.stdout.count("\n")) == (0, 1)
+    assert run("--dir", tmp_path, "--against", head.stdout.strip()).exit_code == 0
+    other = run("--dir", tmp_path, "--against", f"1:{'0' * 64}")
+    assert other.exit_code == 1
+    assert "entry 1 of the manifests, which the head that was kept names, is another one now" in other.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--against", "hello"], ["--head"]])
+def test_head_that_is_none_is_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:
+    """Neither is a head printed where there is no manifest, nor nonsense taken for one."""
+    (tmp_path / DAY).write_bytes(records(1))
+    result = run("--dir", tmp_path, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_what_no_digest_proves_is_a_note(tmp_path: Path) -> None:
+    """How many bytes are proven is said, and of the others why they are not."""
+    write_manifest(tmp_path)
+    with (tmp_path / DAY).open("ab") as file:
+        file.write(records(3))
+    result = run("--dir", tmp_path, "--full")
+    assert result.exit_code == 0
+    assert f"proven     {len(records(1, 2))} bytes by their digests" in result.stdout
+    assert f"not proven: {len(records(3))} bytes of {DAY}, it has no entry in a manifest yet" in result.stdout
+
+
+def write_manifest(log_dir: Path) -> None:
+    """Write a day of two records with a manifest."""
+    data = records(1, 2)
+    (log_dir / DAY).write_bytes(data)
+    block = {
+        "serial": 1,
+        "file": DAY,
+        "kind": "block",
+        "offset": 0,
+        "length": len(data),
+        "lines": 2,
+        "producers": {"ada": [[1, 2]]},
+        "digest": hashlib.sha256(data).hexdigest(),
+        "previous": "0" * 64,
+    }
+    manifests = log_dir / ".pipeline" / "manifests"
+    manifests.mkdir(parents=True)
+    (manifests / f"{DAY}.manifest").write_text(json.dumps(block) + "\n")
 
 
 def test_help_shows_examples_and_every_exit_status() -> None:

@@ -66,6 +66,7 @@ CASES = [
     ("fallback_in_use", {"said": said(fallback={"rows": 1})}),
     ("fallback_failing", {"said": said(fallback={"rows": 0, "error": "full"})}),
     ("fallback_same_mount", {"said": said(fallback={"rows": 0, "is_same_mount": True})}),
+    ("manifest_late", {"said": said(manifest_error="read-only")}),
     ("state_dir_unwritable", {"said": said(checkpoint_error="read-only")}),
     ("disk_nearly_full", {"said": said(disk_free_bytes=99 * MIB)}),
     ("queue_full", {"depth": Depth(memory_bytes=QUOTA - MIB)}),

@@ -1,31 +1,37 @@
 """The oracle's sums: which numbers were seen, and which of the others the pipeline's own records excuse."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
 from pipeline.verification import testimony
+from pipeline.verification.files import LogFile
 from pipeline.verification.findings import Findings, Kind
 from pipeline.verification.lines import Place
-from pipeline.verification.sequence import Numbers, Run
+from pipeline.verification.reading import Reading, Spot, Stretch
+from pipeline.verification.scan import Scan
+from pipeline.verification.sequence import Numbers
+from pipeline.verification.survey import Part, Sheet
 from pipeline.verification.testimony import without
 
 
 def enter(numbers: list[list[int]]) -> tuple[Numbers, Findings]:
     """Read files with these numbers of one producer."""
-    known, findings = Numbers("p"), Findings()
-    names = [f"{index}.jsonl" for index in range(len(numbers))]
+    names = [f"2025-11-{index + 1:02d}.jsonl" for index in range(len(numbers))]
+    files = [LogFile(name, Path(name), name[:10], ("", "", False, 0), "", 0, 0) for name in names]
+    scan = Scan(files, is_live=False, findings=Findings())
     for index, in_file in enumerate(numbers):
-        run = Run(known)
-        for line, number in enumerate(in_file, 1):
-            if number == run.next < run.barrier:
-                run.next += 1
-                continue
-            run.end(names, findings, is_settled=True)
-            run.begin(number, Place(index, line, 0, 0))
-        run.end(names, findings, is_settled=True)
-    return known, findings
+        reading = Reading()
+        for line, number in enumerate(in_file):
+            last = reading.stretches[-1] if reading.stretches else None
+            if last is not None and number == last.last + 1:
+                reading.stretches[-1] = last._replace(last=number)
+            else:
+                reading.stretches.append(Stretch("p", number, number, Spot(line, 0, 1), is_settled=True))
+        scan.take(index, Sheet(files[index], None, parts=[Part(0, 0, reading=reading)]))
+    return scan.producers.get("p", Numbers("p")), scan.findings
 
 
 @given(st.lists(st.lists(st.integers(1, 30), max_size=12), max_size=5))
@@ -67,7 +73,7 @@ def test_file_that_is_there_twice_is_one_finding_a_producer() -> None:
     _, findings = enter([list(range(1, 1001)), list(range(1, 1001))])
     (found,) = findings.kept
     assert (found.kind, found.first_action_number, found.last_action_number) == (Kind.REPEATED, 1, 1000)
-    assert (found.file, found.line) == ("1.jsonl", 1)
+    assert (found.file, found.line) == ("2025-11-02.jsonl", 1)
 
 
 @given(
