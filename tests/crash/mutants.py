@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from fault_mutants import ROWS
+
 import pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -218,6 +220,7 @@ MUTANTS = [
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
         (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
     ),
+    *(Mutant(*row) for row in ROWS),
 ]
 
 

@@ -1,16 +1,15 @@
 """
-The volume of the log directory fails under live producers, in each way it can: nothing is lost, nothing twice.
+The volume of the log directory fails under live producers, in each way it can: nothing lost, nothing twice.
 
-The log directory with its `.pipeline` is on a small file system that is mounted for the test; everything else is
-as it is by default. The application notices nothing: what cannot go into the files goes to the fallback store, and
-comes back when the volume is well again.
+The log directory with its `.pipeline` is on a small file system that is mounted for the test; everything else
+is as it is by default. The application notices nothing: what cannot go into the files goes to the fallback
+store, and comes back when the volume is well again.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.faults
-
-NeedTool = "Callable[[str], str]"
 
 
 @pytest.fixture
@@ -171,7 +168,7 @@ def test_a_file_size_limit(site: StateSite, tmp_path: Path, need_tool: Callable[
 
 
 def test_a_log_directory_that_is_removed(site: StateSite, volumes: Volumes) -> None:
-    """With all that is in it (kept elsewhere here, to be judged): a new one is made, and nothing is missing."""
+    """With all that is in it, which is kept elsewhere here: a new one is made, and nothing is missing."""
     volume = volumes.disk("logs")
     app = begun(site, volume.point / "logs")
     site.log_dir.rename(volume.point / "moved")
@@ -239,9 +236,7 @@ def test_a_slow_fsync(site: StateSite, tmp_path: Path, need_tool: Callable[[str]
     ends_well(site, app)
 
 
-def test_logs_and_fallback_on_one_full_volume(
-    site: StateSite, volumes: Volumes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logs_and_fallback_on_one_full_volume(site: StateSite, volumes: Volumes) -> None:
     """Both refuse: records stay in the queue."""
     volume = volumes.memory("all", "size=3m")
     app = begun(site, volume.point / "logs", fallback_dir=str(volume.point / "fallback"))
@@ -304,8 +299,6 @@ def _harm(harm: str, store: Path, fallback: object) -> subprocess.Popen[bytes] |
     elif harm == "full":
         fallback.fill()
     else:
-        import sys
-
         holder = subprocess.Popen([sys.executable, "-c", LOCKING, str(store)], stdout=subprocess.PIPE)
         assert holder.stdout.readline() == b"locked\n"
         return holder
