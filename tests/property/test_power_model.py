@@ -198,9 +198,12 @@ def _producer_of(emitter: Emitter) -> str:
 
 
 def run(examples: int, steps: int) -> None:
-    """Run the machine some times."""
+    """Run the machine some times. What it finds is short; to make it shorter still takes minutes."""
     settings = hypothesis.settings(
-        max_examples=examples, stateful_step_count=steps, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=examples,
+        stateful_step_count=steps,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.reuse, hypothesis.Phase.generate],
     )
     run_state_machine_as_test(PowerCuts, settings=settings)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 KINDS = ("ext4", "xfs")
 """File systems on an image, which a power cut can hit."""
-_IMAGE_BYTES = {"ext4": 48 * MIB, "xfs": 300 * MIB}
+IMAGE_BYTES = {"ext4": 48 * MIB, "xfs": 300 * MIB}
 """What mkfs.xfs asks for at least; images are sparse."""
 _MAKE = {"ext4": ("mkfs.ext4", "-q", "-F", "-m0"), "xfs": ("mkfs.xfs", "-q", "-f")}
 _CLONE_NEWNS = 0x00020000
@@ -176,7 +176,7 @@ class Volumes:
         """Mount one on an image of `size` bytes that is made for it."""
         image = self.place / f"{name}.image"
         with image.open("wb") as file:
-            file.truncate(size or _IMAGE_BYTES[kind])
+            file.truncate(size or IMAGE_BYTES[kind])
         self.make(image, kind)
         return self.image(name, image, kind, options=options)
 
