@@ -75,7 +75,7 @@ class FragileDirectory:
 
     def cut_power(self, dice: random.Random) -> str:
         """
-        Leave what a power cut may leave; returns how it was: "nothing", "everything" or "anything" unsynced.
+        Leave what a power cut may leave; returns which of `volatile.FATES` it was.
 
         Whoever had files open has to be thrown away before, as a power cut does. Files that stay keep their
         inode.

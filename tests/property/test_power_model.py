@@ -211,7 +211,7 @@ def run(examples: int, steps: int) -> None:
 @pytest.mark.timeout(600)
 def test_a_power_cut_at_any_step_loses_nothing_durable() -> None:
     """No sequence of cuts, kills and days loses what was durable, or leaves a torn or repeated record."""
-    run(examples=100, steps=12)
+    run(examples=150, steps=12)
 
 
 @pytest.mark.soak
