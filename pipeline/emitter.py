@@ -29,7 +29,6 @@ Encode = Callable[[dict[str, Any]], bytes]
 _ENVELOPE_BYTES: Final = 256
 """Room for the four common fields beside the caller's, action_type included when it is of sane length."""
 _OPENINGS_MAX: Final = 1024
-_ACTION_TYPE_CHARS_MAX: Final = 128
 _ROOM_POLL_SEC: Final = 0.005
 _LATE_REPORT_SEC: Final = 10.0
 _RECEIPT_POLL_SEC: Final = (0.0005, 0.02)
@@ -148,7 +147,7 @@ class Emitter:
 
     def arrived(self, receipts: list[tuple[Appender, int]], *, durable: bool) -> bool:
         """Whether the writer has got as far as the receipts say."""
-        return all(appender.lane.positions()[durable] >= end for appender, end in receipts)
+        return all(appender.lane.has_arrived(end, durable=durable) for appender, end in receipts)
 
     def nudge(self, *, durable: bool) -> None:
         """Wake the writer, and see that there is one."""
@@ -188,10 +187,10 @@ class Emitter:
 
     def has_room(self) -> bool:
         """Whether the queue is below the mark where back-pressure begins."""
-        return self._appender is None or not self._appender.is_pressed
+        return self._appender is None or not self._appender.room.is_pressed
 
     def _opening(self, action_type: str) -> bytes:
-        quoted = self._encode({"": str(action_type)[:_ACTION_TYPE_CHARS_MAX]})[4:-1]
+        quoted = self._encode({"": str(action_type)[: importance.ACTION_TYPE_CHARS_MAX]})[4:-1]
         opening = b'Z","action_type":' + quoted + b',"action_number":'
         if len(self._openings) < _OPENINGS_MAX and type(action_type) is str:
             self._openings[action_type] = opening
@@ -271,9 +270,9 @@ class Emitter:
         timeout = 0.0 if self._is_workers else self.settings.critical_timeout_sec
         number = self._append_waiting(appender, opening, rest, timeout, reserve=True)
         if not number:
-            appender.lane.count_drop("critical_timeout")
             lost = b'{"lost_record":true,"at":"' + clock.wall_text()[:-1].encode() + opening + b"0"
             stderr.write_line(lost + (b"," + rest if rest else b"}") + b"\n")
+            appender.lane.count_drop("critical_timeout")
         return number
 
     def _append_waiting(

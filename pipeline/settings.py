@@ -21,7 +21,7 @@ from pipeline.errors import SettingsError
 from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
 
 Check = Callable[[Any], Any]
-POLICIES: Final = ("block", "drop_newest", "drop_low")
+POLICIES: Final = ("drop_oldest", "drop_newest", "drop_low", "block")
 _POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
 _LANES: Final = ("auto", "memory", "disk")
 _MODE_MAX: Final = 0o7777
@@ -180,9 +180,9 @@ class Settings:
         _whole(1, 1 << 40),
     )
     queue_full_strategy: str = _option(
-        "drop_newest",
+        "drop_oldest",
         "policy",
-        "At the quota: block, drop_newest (Discard), drop_low (DiscardLowLevel).",
+        "At the quota: drop_oldest, drop_newest (Discard), drop_low (DiscardLowLevel), block (Block).",
         _policy,
     )
     block_timeout_sec: float = _option(

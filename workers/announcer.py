@@ -10,15 +10,19 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from pipeline.host import clock
+from pipeline.host import clock, failpoint
 from pipeline.launch import VERSION
 from pipeline.queue.lanes import DIED, WatchedLane
 from pipeline.queue.layout import DROP_REASONS
-from pipeline.storage import fallback_rows
+from pipeline.storage import fallback_rows, stored
+from workers import drops
+from workers.drops import DROP_OLDEST, SEGMENT_REMOVED
 
 if TYPE_CHECKING:
     from pipeline.emitter import Emitter
     from pipeline.paths import Places
+    from pipeline.queue.appender import Appender
+    from pipeline.queue.opened import OpenSegment
     from pipeline.storage.fallback import Fallback
 
 
@@ -29,6 +33,8 @@ class Announcer:
         self._own = own
         self._places = places
         self._dropped_at: float | None = None
+        self._told_stubs: dict[tuple[str, int], list[tuple[Appender, int]]] = {}
+        """Dropped segments whose record is on its way to its file, and the place behind that."""
         self.dropped: dict[str, int] = {}
         """Refused records that were told, by reason, since this writer started."""
 
@@ -88,22 +94,59 @@ class Announcer:
             lane.store_position()
         return lane.told_drops == lane.about.dropped
 
+    def stub(self, lane: WatchedLane) -> None:
+        """
+        Tell of the dropped segment that reading has come to; once that is in its file, reading goes on.
+
+        A writer that is killed between the two tells it again: the same numbers, which are no more for it.
+        """
+        stub = lane.tailer.take_stub()
+        if stub is None or not stub.header.is_stub:
+            return
+        place = lane.producer, stub.serial
+        if place not in self._told_stubs:
+            if not self._stub(lane, stub):
+                return
+            failpoint.reach("writer.drop.told")
+            self._told_stubs[place] = self._own.receipts()
+        if self._own.arrived(self._told_stubs[place], durable=False):
+            del self._told_stubs[place]
+            lane.tailer.pass_note(stub)
+            lane.store_position()
+            failpoint.reach("writer.drop.passed")
+
+    def _stub(self, lane: WatchedLane, stub: OpenSegment) -> bool:
+        lines = stub.read(stub.start, stub.end).splitlines()
+        kept = {stored.number_of(line) for line in lines} | (lane.tailer.stored or set())
+        first, last = stub.header.first_number, stub.last_number
+        fields = {"subject": lane.producer, "reason": DROP_OLDEST, "level": "ERROR"}
+        for part in drops.named(first, last, {number for number in kept if number}):
+            if not self._own.emit("records_dropped", **fields, **part):
+                return False
+            self._count(DROP_OLDEST, part["count"])
+        return True
+
     def _dropped(self, lane: WatchedLane, reason: str, count: int) -> bool:
         number = self._own.emit(
             "records_dropped", subject=lane.producer, reason=reason, count=count, level="ERROR"
         )
         if number:
-            self.dropped[reason] = self.dropped.get(reason, 0) + count
-            self._dropped_at = clock.monotonic()
+            self._count(reason, count)
         return number > 0
+
+    def _count(self, reason: str, count: int) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self._dropped_at = clock.monotonic()
 
     def _holes(self, lane: WatchedLane) -> bool:
         """Name the ranges whose segment somebody removed before it was found."""
         while lane.tailer.holes:
             first, last = lane.tailer.holes[0]
-            fields = {"subject": lane.producer, "first_action_number": first, "last_action_number": last}
-            if not self._own.emit("records_dropped", **fields, reason="segment_removed", level="ERROR"):
-                return False
+            fields = {"subject": lane.producer, "reason": SEGMENT_REMOVED, "level": "ERROR"}
+            for part in drops.named(first, last, set()):
+                if not self._own.emit("records_dropped", **fields, **part):
+                    return False
+                self._count(SEGMENT_REMOVED, part["count"])
             lane.tailer.holes.pop(0)
         return True
 

@@ -160,6 +160,8 @@ class Writer:
         self._is_abandoned = self._has_nobody_and_nowhere()
         if self._is_abandoned:
             return False
+        for lane in self.lanes.all():
+            self.announcer.stub(lane)
         has_moved = self.delivery.deliver()
         has_moved |= self.replayer.step(is_busy=has_moved)
         if self._is_sync_due(is_urgent=bool(ended)):

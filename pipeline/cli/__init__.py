@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Show what it is: producers, kill -9, recovery, proof.",
-    "record": "Record standard input: JSON lines as records, other lines as text.",
+    "record": "Record stdin: JSON lines as records, other lines as text.",
     "run": "Run the pipeline as a service in the foreground.",
     "status": "Tell how the pipeline is.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
-    "replay-fallback": "Bring what an outage left in the fallback store into the files.",
+    "replay-fallback": "Bring what an outage left in the fallback into the files.",
     "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Let the workers take the settings anew.",
     "stop": "Stop the pipeline; producers go on and their records wait.",

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import LaneError
 from pipeline.host import files
+from pipeline.queue import chain
 from pipeline.queue.layout import (
     HEADER_BYTES,
     POSITION,
     position,
-    segment_name,
-    serial_of,
     unpack_header,
 )
 
@@ -41,9 +40,8 @@ def is_durable(places: Places, producer: str, end: int) -> bool:
 
 
 def _end_in(directory: Path) -> int:
-    serials = sorted(serial for name in files.names_in(directory) if (serial := serial_of(name)) is not None)
-    for serial in reversed(serials):
-        end = _segment_end(directory / segment_name(serial))
+    for serial, path in reversed(chain.segments_in(directory).items()):
+        end = _segment_end(path)
         if end > HEADER_BYTES:
             return position(serial, end)
     return 0
@@ -57,7 +55,7 @@ def _segment_end(path: Path) -> int:
         return 0
     try:
         header = unpack_header(files.pread_all(fd, HEADER_BYTES, 0), str(path))
-        return os.fstat(fd).st_size if header.is_on_disk else header.end
+        return header.end if header.has_head else os.fstat(fd).st_size
     except (OSError, LaneError):
         return 0
     finally:

@@ -28,7 +28,7 @@ from pipeline.delivery.control import ControlPage, Intent, Synced
 from pipeline.delivery.retreat import Retreat
 from pipeline.delivery.slices import without_stored
 from pipeline.errors import LaneError
-from pipeline.host import failpoint, files
+from pipeline.host import failpoint
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, DayFile
 
@@ -212,14 +212,6 @@ class Pump:
         """Whether so much is written and not durable that the interval is not waited for."""
         return self.is_sync_wanted or self.unsynced_bytes >= SYNC_BYTES_MAX
 
-    def sync_files_of(self, periods: set[str]) -> None:
-        """Sync every file of these periods: a killed writer may have left in memory what it had published."""
-        for path in {path for period in periods for path in self.days.all_of(period)}:
-            self._beat()
-            files.sync_file(path)
-        if periods:
-            files.sync_directory(self.days.directory)
-
     def _deliver_lost(self) -> None:
         """Write again what a deleted file held and was not durable; before anything newer of its lanes."""
         failpoint.reach("writer.redeliver.before")
@@ -237,10 +229,12 @@ class Pump:
     def _append(
         self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
     ) -> bool:
-        """Append the slices to the period's file, once; False when a deleted one's have to come first."""
+        """Append the slices to the period's file, once; False when something else has to come first."""
         file = self._settled_file(period)
         if file is None:
             return False
+        if not self.take(slices):
+            return False  # dropped since they were found: look again
         if not file.is_noted:
             file.is_noted = True
             self.note_synced()
@@ -383,6 +377,11 @@ class Pump:
         failpoint.reach("writer.checkpoint.after")
         for lane in releasable:
             lane.tailer.release(with_disk=is_safe)
+
+    def take(self, slices: list[Slice]) -> bool:
+        """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""
+        segments = {(piece.producer, piece.serial) for piece in slices}
+        return all(self.lanes.watched[producer].tailer.take(serial) for producer, serial in segments)
 
     def _period_of(self, piece: Slice) -> str:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.delivery import holes
 from pipeline.errors import FallbackError
-from pipeline.host import failpoint
+from pipeline.host import failpoint, files
 from pipeline.storage import naming, stored
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
         and (last is None or _is_intact(pump, last))
         and pump.resume()
     ):
-        pump.sync_files_of(_periods(pump))
+        _sync_files(pump, beat)
         pump.publish()
         return "page"
     by_files(pump, beat)
@@ -108,7 +108,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     released = pump.checkpoint.load().get("lanes", {})
     for lane in lanes:
         lane.tailer.note_stored(found[lane.producer], released.get(lane.producer, 0))
-    pump.sync_files_of(_periods(pump))
+    _sync_files(pump, beat)
     pump.durable_records = pump.records
     pump.needs_files = False
     failpoint.reach("writer.recover.looked")
@@ -192,6 +192,16 @@ def _has_copies(pump: Pump) -> bool:
     for lane in pump.lanes.all():
         lane.tailer.open_all()
     return any(lane.tailer.has_copy for lane in pump.lanes.all())
+
+
+def _sync_files(pump: Pump, beat: Callable[[], None]) -> None:
+    """Sync every file that lanes may have records in: a killed writer may not have come to it."""
+    periods = _periods(pump)
+    for path in {path for period in periods for path in pump.days.all_of(period)}:
+        beat()
+        files.sync_file(path)
+    if periods:
+        files.sync_directory(pump.days.directory)
 
 
 def _is_intact(pump: Pump, last: Intent) -> bool:

@@ -85,6 +85,8 @@ class Retreat:
             self.pump.ask_files()
         if self.pump.needs_files or not (slices or skipped):
             return False
+        if not self.pump.take(slices):
+            return False  # dropped since they were found: look again
         rows = [self._row(period, piece, reason) for piece in slices]
         failpoint.reach("writer.fallback.before")
         self._store(rows, ends([*slices, *skipped]))

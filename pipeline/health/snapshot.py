@@ -71,7 +71,7 @@ def compose(facts: Facts) -> dict[str, Any]:
             "place_reason": facts.place_reason,
         },
         "counts": counts,
-        "dropped": said.get("dropped", {}),
+        "dropped": _dropped(facts),
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "head": said.get("head", ""),
@@ -127,7 +127,7 @@ def _queue_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("queue_full", is_full),
         ("queue_pressed", not is_full and used > quota * PRESSURE_AT),
         ("queue_deep", depth.records > facts.settings.queue_size * PRESSURE_AT),
-        ("records_dropped", _dropped_recently(facts.said)),
+        ("records_dropped", depth.dropped > 0 or _dropped_recently(facts.said)),
         ("unknown_lane_version", depth.unknown_lanes > 0 or bool(facts.said.get("unknown_lanes"))),
     ]
 
@@ -139,6 +139,14 @@ def _other_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("settings_rejected", bool(facts.complaints)),
         ("health_port_taken", facts.is_port_taken),
     ]
+
+
+def _dropped(facts: Facts) -> dict[str, int]:
+    """Return the drops by reason: those told in the stream, and those that still stand in the queue."""
+    told = dict(facts.said.get("dropped", {}))
+    if facts.depth.dropped:
+        told["drop_oldest"] = told.get("drop_oldest", 0) + facts.depth.dropped
+    return told
 
 
 def _dropped_recently(said: dict[str, Any]) -> bool:

@@ -10,9 +10,11 @@ _PIPE_ATOMIC_BYTES: Final = 4096
 
 
 def write_line(line: bytes) -> bool:
-    """Write a line if stderr takes it at once; whether it did."""
+    """Write a line if stderr takes it at once, of a long one the beginning; whether it did."""
+    if len(line) > _PIPE_ATOMIC_BYTES:
+        line = line[: _PIPE_ATOMIC_BYTES - 1] + b"\n"
     try:
         _, ready, _ = select.select([], [2], [], 0)
-        return bool(ready) and os.write(2, line[:_PIPE_ATOMIC_BYTES]) > 0
+        return bool(ready) and os.write(2, line) > 0
     except (OSError, ValueError):
         return False

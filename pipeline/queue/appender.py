@@ -11,22 +11,21 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, failpoint, files, handlers
+from pipeline.host import clock, failpoint, handlers
 from pipeline.host.clock import NANO
 from pipeline.limits import (
-    CRITICAL_RESERVE,
     OFFSET_BITS,
-    PRESSURE_AT,
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
     SEGMENT_GROW_SEC,
     SEGMENT_SHRINK_SEC,
     SLOW_WRITE_REST_SEC,
 )
-from pipeline.queue import fastpath, usage
+from pipeline.queue import chain, fastpath
 from pipeline.queue.fastpath import BUSY, NO_VIEW, NO_WORDS
 from pipeline.queue.lane import Lane
-from pipeline.queue.layout import COPY, HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position, segment_name
+from pipeline.queue.layout import COPY, HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position
+from pipeline.queue.room import Room
 from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
 from pipeline.records.periods import Period, period_of
 
@@ -42,6 +41,8 @@ NO_ROOM: Final = 0
 _PAGE: Final = 4096
 _NUMBER_CHARS_MAX: Final = 20
 _PRESSURE_REST_SEC: Final = 0.05
+_DROPS_MAX: Final = 8
+"""How many segments are dropped for one new one: beyond, a smaller one has to do."""
 _REFUSAL_REST_SEC: Final = 0.005
 """How long a refusal stands before the room is measured again: measuring costs 50 µs, refusing must not."""
 
@@ -53,14 +54,11 @@ class Appender:
         self.lane = Lane(places, role)
         self.look_due = True
         """Set once a second: the emitter then looks whether anybody writes."""
-        self.is_pressed = False
-        """Whether the queue was above 80 % of its quota when it was last measured."""
         self.is_lost = False
         """Whether the application closed the lane's descriptors; the emitter then goes on in another lane."""
-        self._is_exempt = role != "app"
-        """The pipeline's own records do not wait for the room that their writer is about to make."""
+        self.room = Room(places, settings, self.lane.producer, is_exempt=role != "app")
+        """Exempt are the pipeline's own: their records do not wait for the room that their writer makes."""
         self._settings = settings
-        self._place, self.place_reason = usage.preferred_place(settings.lanes, is_memory=places.is_memory)
         self._lock = threading.RLock()
         self._period = Period("", 0, 0)
         self._segment: Segment | None = None
@@ -82,10 +80,10 @@ class Appender:
 
     def is_still_pressed(self) -> bool:
         """Whether the queue is above its mark now; measured again once in a while, without an append."""
-        if self.is_pressed and clock.monotonic() >= self._pressed_until:
+        if self.room.is_pressed and clock.monotonic() >= self._pressed_until:
             self._pressed_until = clock.monotonic() + _PRESSURE_REST_SEC
-            self._measure(0, reserve=True)
-        return self.is_pressed
+            self.room.has(reserve=True)
+        return self.room.is_pressed
 
     def look_at_place(self) -> None:
         """Move to another place if ours was removed, without an append: somebody waits for what is there."""
@@ -144,8 +142,8 @@ class Appender:
         if not self._period.start_sec <= second < self._period.end_sec:
             self._close_room()  # first: a signal handler may raise before the period is there
             self._period = period_of(second, self._settings.timezone)
-        if self.is_pressed:
-            self._measure(0, reserve=True)
+        if self.room.is_pressed:
+            self.room.has(reserve=True)
         self.is_lost = self.lane.is_lost()
         if self.is_lost or self._is_displaced() or self._is_quiet() or self._has_rested():
             self._close_room()
@@ -166,7 +164,7 @@ class Appender:
 
     def _has_rested(self) -> bool:
         """Whether a disk that was slow has had its rest, and is due again."""
-        is_resting = self._place == "disk" and self._memory_until > 0.0
+        is_resting = self.room.place == "disk" and self._memory_until > 0.0
         return (
             is_resting
             and clock.monotonic() >= self._memory_until
@@ -215,7 +213,7 @@ class Appender:
 
     def _serves(self, segment: Segment, length: int, *, reserve: bool) -> bool:
         if self._is_reserved and not reserve:
-            self._is_reserved = self._measure(0, reserve=False) is None
+            self._is_reserved = not self.room.has(reserve=False)
         has_room = (segment.words[HEAD_WORD] & OFFSET_MASK) + length <= segment.room_end
         is_allowed = reserve or not self._is_reserved
         return (
@@ -246,8 +244,10 @@ class Appender:
         best = max(smallest, _in_pages(min(self._size, self._size_cap())))
         for size in dict.fromkeys((best, max(smallest, 4 * _PAGE), smallest)):
             segment = self._create(size, reserve=reserve)
+            if segment is None and size == best:
+                segment = self._create_dropping(size, reserve=reserve)
             if segment is not None:
-                self._succeed(segment, is_reserved=reserve and self._measure(0, reserve=False) is None)
+                self._succeed(segment, is_reserved=reserve and not self.room.has(reserve=False))
                 return segment
         self._refused_until = clock.monotonic() + _REFUSAL_REST_SEC
         return None
@@ -270,21 +270,41 @@ class Appender:
         failpoint.reach("emit.segment.succeeded")
 
     def _create(self, size: int, *, reserve: bool) -> Segment | None:
-        places = self._measure(size, reserve=reserve)
-        for kind in places or ():
+        prefers_memory = clock.monotonic() < self._memory_until
+        for kind in self.room.kinds(size, reserve=reserve, prefers_memory=prefers_memory):
             try:
                 directory = self.lane.memory_dir if kind is MemorySegment else self.lane.use_disk()
                 if directory is not None:
-                    return self._make(kind, directory, size)
+                    segment = self._make(kind, directory, size)
+                    self.room.note_refusal(kind, None)
+                    return segment
             except OSError as error:
                 handlers.let_through(error)
-                continue
+                self.room.note_refusal(kind, error.errno)
+        return None
+
+    def _create_dropping(self, size: int, *, reserve: bool) -> Segment | None:
+        """Make a segment in the place of the oldest ones, if the policy says so."""
+        for _ in range(_DROPS_MAX):
+            if not self.room.drop_oldest(size, reserve=reserve):
+                return None
+            segment = self._create(size, reserve=reserve)
+            if segment is not None:
+                return segment
         return None
 
     def _make(self, kind: type[MemorySegment | DiskSegment], directory: Path, size: int) -> Segment:
         """Make the next segment of the chain."""
         serial = self._next_serial()
-        return kind(directory, serial, self.lane.producer, self._period.name, self._next_number(), size)
+        return kind(
+            directory,
+            serial,
+            self.lane.producer,
+            self._period.name,
+            self._next_number(),
+            size,
+            is_taken=self.room.is_exempt,
+        )
 
     def _next_serial(self) -> int:
         """
@@ -302,21 +322,8 @@ class Appender:
 
     def _places_of(self, serial: int) -> list[Path]:
         directories = (self.lane.memory_dir, self.lane.disk_dir)
-        return [directory / segment_name(serial) for directory in directories if directory is not None]
-
-    def _measure(self, size: int, *, reserve: bool) -> tuple[type[MemorySegment | DiskSegment], ...] | None:
-        """Return where a segment of this size may go, best place first; None when the quota forbids it."""
-        places = self.lane.places
-        quota = usage.quota_bytes(self._settings.queue_max_mb)
-        allowed = quota if reserve else int(quota * (1 - CRITICAL_RESERVE))
-        memory, disk = usage.used_bytes(places.lanes_dir), usage.used_bytes(places.disk_lanes_dir)
-        self.is_pressed = memory + disk + size > quota * PRESSURE_AT
-        if memory + disk + size > allowed and not self._is_exempt:
-            return None
-        if memory + size > usage.memory_share_bytes(places.lanes_dir, quota):
-            return (DiskSegment,)
-        is_memory = self._place == "memory" or clock.monotonic() < self._memory_until
-        return (MemorySegment, DiskSegment) if is_memory else (DiskSegment, MemorySegment)
+        names = chain.names_of(serial)
+        return [directory / name for directory in directories if directory is not None for name in names]
 
     def _resize(self) -> None:
         age = clock.monotonic() - self._opened_at
@@ -327,7 +334,7 @@ class Appender:
 
     def _size_cap(self) -> int:
         """Return a sixteenth of a small quota, so that several producers find room in it."""
-        return max(4 * _PAGE, usage.quota_bytes(self._settings.queue_max_mb) // 16)
+        return max(4 * _PAGE, self.room.quota // 16)
 
     def _rescue(self) -> None:
         """
@@ -344,9 +351,16 @@ class Appender:
         failpoint.reach("emit.rescue.before")
         try:
             directory = self.lane.use_disk()
-            files.remove(directory / segment_name(old.serial))
+            chain.remove(directory, old.serial)
             copy = DiskSegment(
-                directory, old.serial, self.lane.producer, self._segment_period, self._base, 0, COPY
+                directory,
+                old.serial,
+                self.lane.producer,
+                self._segment_period,
+                self._base,
+                0,
+                COPY,
+                is_taken=True,
             )
             content = old.committed()
             if content:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from pipeline.errors import LaneError
 from pipeline.host import clock, files
 from pipeline.limits import OFFSET_BITS
+from pipeline.queue import chain
 from pipeline.queue.layout import (
     HEADER_BYTES,
     OFFSET_MASK,
     POSITION,
-    segment_name,
-    serial_of,
+    Header,
     unpack_header,
 )
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EXACT_BYTES_MAX: Final = 1 << 20
+_NOT_OF_DEPTH: Final = ("producers", "dropped")
 _STAMP_PREFIX: Final = len(b'{"timestamp":"')
 _STAMP_BYTES: Final = len("2025-11-21T14:32:15.123456Z")
 
@@ -43,6 +44,8 @@ class Depth:
     disk_bytes: int = 0
     oldest_age_sec: float = 0.0
     unknown_lanes: int = 0
+    dropped: int = 0
+    """Records that were dropped to make room and are not told in the stream yet."""
     producers: set[str] = field(default_factory=set)
 
     def plus(self, other: Depth) -> Depth:
@@ -54,12 +57,13 @@ class Depth:
             disk_bytes=self.disk_bytes + other.disk_bytes,
             oldest_age_sec=max(self.oldest_age_sec, other.oldest_age_sec),
             unknown_lanes=self.unknown_lanes + other.unknown_lanes,
+            dropped=self.dropped + other.dropped,
             producers=self.producers | other.producers,
         )
 
     def as_dict(self) -> dict[str, float]:
         """Return the figures, as health has them."""
-        figures = {name: value for name, value in vars(self).items() if name != "producers"}
+        figures = {name: value for name, value in vars(self).items() if name not in _NOT_OF_DEPTH}
         return {**figures, "lanes": len(self.producers)}
 
 
@@ -75,50 +79,58 @@ def measure(parent: Path) -> Depth:
 
 def _add_lane(depth: Depth, directory: Path) -> None:
     written = _written(directory)
-    serials = sorted(serial for name in files.names_in(directory) if (serial := serial_of(name)) is not None)
     waiting = [
-        serial for serial in serials if _add_segment(depth, directory / segment_name(serial), serial, written)
+        (path, start)
+        for serial, path in chain.segments_in(directory).items()
+        if (start := _add_segment(depth, path, serial, written))
     ]
     if waiting:
-        start = _start_in(waiting[0], written)
-        depth.oldest_age_sec = max(depth.oldest_age_sec, _age(directory / segment_name(waiting[0]), start))
+        depth.oldest_age_sec = max(depth.oldest_age_sec, _age(*waiting[0]))
 
 
-def _add_segment(depth: Depth, path: Path, serial: int, written: int) -> bool:
-    """Add a segment; whether it holds records that are not written."""
+def _add_segment(depth: Depth, path: Path, serial: int, written: int) -> int:
+    """Add a segment; the offset of its first record that is not written, 0 when there is none."""
     try:
         fd = os.open(path, files.READ)
     except OSError:
-        return False
+        return 0
     try:
         header = unpack_header(os.pread(fd, HEADER_BYTES, 0), str(path))
         size = os.fstat(fd).st_size
-        end = size if header.is_on_disk else header.end
         if header.is_on_disk:
             depth.disk_bytes += size
         else:
             depth.memory_bytes += size
-        start = _start_in(serial, written)
-        if end <= start:
-            return False
-        depth.bytes += end - start
-        whole = header.records if not header.is_on_disk else 0
-        depth.records += whole if whole and start == HEADER_BYTES else _count_lines(fd, start, end)
+        return _add_records(depth, fd, header, _offset_in(serial, written))
     except LaneError:
         depth.unknown_lanes += 1
-        return False
     except OSError:
-        return False
+        return 0
     finally:
         os.close(fd)
-    return True
+    return 0
 
 
-def _start_in(serial: int, written: int) -> int:
+def _add_records(depth: Depth, fd: int, header: Header, offset: int) -> int:
+    """Add what a segment holds behind an offset; the offset of the first record of that, or 0."""
+    end = header.end if header.has_head else os.fstat(fd).st_size
+    start = max(offset, header.start)
+    if header.is_stub and offset < header.start:
+        depth.dropped += header.records - _count_lines(fd, header.start, end)
+    if end <= start:
+        return 0
+    depth.bytes += end - start
+    is_whole = start == HEADER_BYTES and header.has_head
+    depth.records += header.records if is_whole else _count_lines(fd, start, end)
+    return start
+
+
+def _offset_in(serial: int, written: int) -> int:
+    """Return the offset in a segment up to which it is written."""
     written_serial, offset = written >> OFFSET_BITS, written & OFFSET_MASK
     if serial < written_serial:
         return OFFSET_MASK
-    return max(offset, HEADER_BYTES) if serial == written_serial else HEADER_BYTES
+    return offset if serial == written_serial else 0
 
 
 def _count_lines(fd: int, start: int, end: int) -> int:

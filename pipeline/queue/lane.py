@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
-from pipeline.limits import PRODUCER_CHARS
+from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
 from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+_made: Final[weakref.WeakSet[Lane]] = weakref.WeakSet()
+
+
+def is_of_this_process(producer: str) -> bool:
+    """Whether a lane was made here, or by the process that this one was forked from."""
+    return any(lane.producer == producer for lane in list(_made))
 
 
 def new_producer_id() -> str:
@@ -48,6 +57,7 @@ class Lane:
         with _gate(places):
             self._lock = self._make_anywhere()
         self._identity = files.identity_of(self._lock.fd)
+        _made.add(self)
 
     def _make_anywhere(self) -> RecordLock:
         """Make the lane in the runtime directory, or, where that is full, in the state directory alone."""
@@ -112,13 +122,27 @@ class Lane:
 
     def positions(self) -> tuple[int, int]:
         """Return (written, durable) as the writer last stored them."""
-        written = durable = 0
+        written, durable, _ = self._published()
+        return written, durable
+
+    def has_arrived(self, end: int, *, durable: bool) -> bool:
+        """
+        Whether the writer has got as far as a place of ours (durable: and synced it).
+
+        No when it came there by passing over dropped segments: what stood at that place may be among them.
+        """
+        *positions, last_stub = self._published()
+        return positions[durable] >= end and last_stub < max(1, end >> OFFSET_BITS)
+
+    def _published(self) -> list[int]:
+        """Return (written, durable, serial of the last stub), each the highest in the lane's directories."""
+        highest = [0, 0, 0]
         for fd, identity in self._positions:
             data = os.pread(fd, POSITION.size, 0) if files.link_count(fd, identity) >= 0 else b""
             if len(data) == POSITION.size:
-                here_written, here_durable, *_ = POSITION.unpack(data)
-                written, durable = max(written, here_written), max(durable, here_durable)
-        return written, durable
+                written, durable, *_, last_stub = POSITION.unpack(data)
+                highest = list(map(max, highest, (written, durable, last_stub)))
+        return highest
 
     def close(self) -> None:
         """Let go of the lane's locks: the writer may finish it."""

@@ -42,7 +42,7 @@ class WatchedLane:
     about: About = field(default_factory=lambda: unpack_alive(b""))
     end: str = LIVE
     free_since: float = 0.0
-    told_drops: tuple[int, ...] = (0,) * 8
+    told_drops: tuple[int, ...] = (0,) * 7
     """Refused records, by reason, that a `records_dropped` record has named."""
 
     @property
@@ -68,7 +68,8 @@ class WatchedLane:
 
     def store_position(self) -> None:
         """Publish how far the lane is written and durable."""
-        data = POSITION.pack(self.tailer.written, self.tailer.durable, *self.told_drops)
+        tailer = self.tailer
+        data = POSITION.pack(tailer.written, tailer.durable, *self.told_drops, tailer.last_stub)
         for fd in self.position_fds.values():
             os.pwrite(fd, data, 0)
 
@@ -99,7 +100,8 @@ class WatchedLane:
     def _load_position(self, directory: Path) -> None:
         data = os.pread(self.position_fds[directory], POSITION.size, 0)
         if len(data) == POSITION.size:
-            written, durable, *told = POSITION.unpack(data)
+            written, durable, *told, last_stub = POSITION.unpack(data)
+            self.tailer.last_stub = max(self.tailer.last_stub, last_stub)
             self.tailer.written = max(self.tailer.written, written)
             self.tailer.durable = max(self.tailer.durable, durable)
             self.told_drops = max(self.told_drops, tuple(told))

@@ -11,9 +11,16 @@ Segment::
       8 B      u32       u32     u64     u64            u64      32 B     16 B
 
     head (memory)   records << 32 | offset behind the last committed record; one aligned 8-byte store commits
-    a record head (disk)     stays as it was at creation: what is committed is what the file holds up to its
-    last newline state           0 while this is the last segment of its lane, 1 once its successor stands in
-    the directory
+                    a record
+    head (disk)     stays as it was at creation: what is committed is what the file holds up to its last
+                    newline
+    state           0 while this is the last segment of its lane, 1 once its successor stands in the directory
+
+Stub, what a dropped segment leaves in its place (see `dropping`): the header of the segment, its place marked
+STUB, with `records` the number of records that it held and the offset behind those that were kept. A note of
+128 bytes follows, for people, `{"first_action_number":…,"last_action_number":…}` filled up with spaces; then
+the critical records that it held. It may stand for earlier segments too: the u64 behind the producer is the
+serial of the first. A position behind the note says that the drop is told in the stream.
 
 Alive file, 4,096 bytes, written once at creation so that a full disk cannot refuse a later store::
 
@@ -25,7 +32,8 @@ Alive file, 4,096 bytes, written once at creation so that a full disk cannot ref
 
 Numbers are in the machine's byte order: the files never leave the machine, and a native 8-byte store is what
 is atomic. Changing a number here changes the format: raise VERSION; a lane of an unknown version is kept and
-reported.
+reported. Version 1 had no stubs, and its writers did not take a segment before they read it, so only segments
+of version 2 are dropped.
 """
 
 from __future__ import annotations
@@ -40,14 +48,18 @@ from pipeline.errors import LaneError
 from pipeline.limits import OFFSET_BITS, SEGMENT_HEADER_BYTES, require
 
 MAGIC: Final = b"PIPELANE"
-VERSION: Final = 1
+VERSION: Final = 2
+_VERSIONS: Final = (1, 2)
 MEMORY: Final = 0
 DISK: Final = 1
 COPY: Final = 2
 """On disk: what its producer put there of a segment in memory that was removed under it."""
+STUB: Final = 4
+"""Added to the place of a segment that was dropped."""
 
-_HEADER: Final = struct.Struct("=8sIIQQQ32s16s")
+_HEADER: Final = struct.Struct("=8sIIQQQ32s16sQ")
 HEADER_BYTES: Final = SEGMENT_HEADER_BYTES
+NOTE_BYTES: Final = 128
 HEAD_WORD: Final = 2
 """Index of the head among the 8-byte words of the header."""
 STATE_WORD: Final = 4
@@ -60,6 +72,8 @@ OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
 ONE_RECORD: Final = 1 << OFFSET_BITS
 """What one record adds to the upper half of the head word."""
 
+_KINDS: Final = frozenset({"seg", "taken"})
+
 ALIVE_BYTES: Final = 4096
 ALIVE: Final = ord("A")
 ENDING: Final = ord("E")
@@ -70,15 +84,16 @@ ABOUT_OFFSET: Final = 128
 DROP_REASONS: Final = ("queue_full", "low_level", "block_timeout", "critical_timeout")
 """Why a record was refused; the place in this tuple is the place of its counter."""
 
-POSITION: Final = struct.Struct("=QQ8Q")
+_TOLD: Final = 7
+POSITION: Final = struct.Struct(f"=QQ{_TOLD}QQ")
 """
 The position file: `written` and `durable`, each serial << 32 | offset.
 
-Then the drops already told in the stream.
+Then the drops already told in the stream, by reason, and the serial of the last stub that was told.
 """
 
 require(_HEADER.size <= HEADER_BYTES, "the segment header fits its room")
-require(8 * len(DROP_REASONS) <= _COUNTERS.size, "each drop reason has a counter")
+require(len(DROP_REASONS) <= _TOLD, "each drop reason has a counter")
 require(COUNTERS_OFFSET + _COUNTERS.size <= ABOUT_OFFSET, "the drop counters fit their room")
 
 
@@ -92,20 +107,37 @@ class Header(NamedTuple):
     state: int
     period: str
     producer: str
+    covers: int = 0
+    """Of a stub, the serial of the first segment that it stands for, up to its own."""
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether this is what is left of a dropped segment."""
+        return bool(self.place & STUB)
 
     @property
     def is_on_disk(self) -> bool:
-        """Whether the file's last newline commits, and not the head."""
-        return self.place != MEMORY
+        """Whether this is in the state directory and not in memory."""
+        return self.place & ~STUB != MEMORY
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the head commits, and not the file's last newline."""
+        return self.is_stub or not self.is_on_disk
 
     @property
     def records(self) -> int:
-        """Committed records, for a memory segment."""
+        """Committed records, where the head commits; of a stub, those that the dropped segment held."""
         return self.head >> OFFSET_BITS
 
     @property
+    def start(self) -> int:
+        """Offset of the first record."""
+        return HEADER_BYTES + NOTE_BYTES if self.is_stub else HEADER_BYTES
+
+    @property
     def end(self) -> int:
-        """Offset behind the last committed record, for a memory segment."""
+        """Offset behind the last committed record, where the head commits."""
         return self.head & OFFSET_MASK
 
 
@@ -120,6 +152,7 @@ def pack_header(header: Header) -> bytes:
         header.state,
         header.period.encode(),
         header.producer.encode(),
+        header.covers,
     )
     return packed.ljust(HEADER_BYTES, b"\0")
 
@@ -128,10 +161,10 @@ def unpack_header(data: bytes, where: str) -> Header:
     """Return the header of a segment; LaneError when it is none or of another version."""
     if len(data) < HEADER_BYTES or data[:8] != MAGIC:
         raise LaneError("not a segment", where=where)
-    _, version, place, head, first_number, state, period, producer = _HEADER.unpack_from(data)
-    if version != VERSION:
+    _, version, place, head, first_number, state, period, producer, covers = _HEADER.unpack_from(data)
+    if version not in _VERSIONS:
         raise LaneError(
-            "a segment of an unknown version", where=where, cause=f"version {version}, known {VERSION}"
+            "a segment of an unknown version", where=where, cause=f"version {version}, known {_VERSIONS}"
         )
     name = period.rstrip(b"\0")
     if not _PERIOD.match(name):
@@ -144,18 +177,30 @@ def unpack_header(data: bytes, where: str) -> Header:
         state,
         period.rstrip(b"\0").decode(),
         producer.rstrip(b"\0").decode(),
+        covers,
     )
 
 
+def pack_note(first: int, last: int) -> bytes:
+    """Return the first line of a stub."""
+    note = orjson.dumps({"first_action_number": first, "last_action_number": last})
+    return note.ljust(NOTE_BYTES - 1) + b"\n"
+
+
 def segment_name(serial: int) -> str:
-    """Return the file name of the nth segment of a lane, counted from 1."""
+    """Return the file name of the nth segment of a lane, counted from 1, that nobody has begun to read."""
     return f"{serial:08d}.seg"
 
 
+def taken_name(serial: int) -> str:
+    """Return the file name of a segment that is the writer's, and is not dropped any more."""
+    return f"{serial:08d}.taken"
+
+
 def serial_of(name: str) -> int | None:
-    """Return which segment a file name is, None when it is something else."""
+    """Return which segment a file name is, taken or not, None when it is something else."""
     stem, dot, kind = name.partition(".")
-    return int(stem) if dot and kind == "seg" and stem.isdigit() else None
+    return int(stem) if dot and kind in _KINDS and stem.isdigit() else None
 
 
 def position(serial: int, offset: int) -> int:
@@ -190,7 +235,7 @@ def unpack_alive(data: bytes) -> About:
         process = orjson.loads(data[ABOUT_OFFSET:].rstrip())
     except ValueError:
         process = {}
-    return About(data[0], data[1], _COUNTERS.unpack_from(data, COUNTERS_OFFSET), process)
+    return About(data[0], data[1], _COUNTERS.unpack_from(data, COUNTERS_OFFSET)[:_TOLD], process)
 
 
 def counter_offset(reason: str) -> int:

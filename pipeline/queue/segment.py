@@ -31,6 +31,7 @@ from pipeline.queue.layout import (
     Header,
     pack_header,
     segment_name,
+    taken_name,
 )
 
 if TYPE_CHECKING:
@@ -53,10 +54,18 @@ class MemorySegment:
     __slots__ = ("_fd", "_map", "identity", "path", "room_end", "serial", "view", "words")
 
     def __init__(
-        self, lane_dir: Path, serial: int, producer: str, period: str, first_number: int, size: int
+        self,
+        lane_dir: Path,
+        serial: int,
+        producer: str,
+        period: str,
+        first_number: int,
+        size: int,
+        *,
+        is_taken: bool = False,
     ) -> None:
         self.serial = serial
-        self.path = lane_dir / segment_name(serial)
+        self.path = lane_dir / (taken_name if is_taken else segment_name)(serial)
         draft = lane_dir / f".{serial:08d}.new"
         files.remove(draft)
         self._fd = os.open(draft, files.CREATE, 0o600)
@@ -123,9 +132,11 @@ class DiskSegment:
         first_number: int,
         size: int,
         place: int = DISK,
+        *,
+        is_taken: bool = False,
     ) -> None:
         self.serial = serial
-        self.path = lane_dir / segment_name(serial)
+        self.path = lane_dir / (taken_name if is_taken else segment_name)(serial)
         self.is_slow = False
         self._is_torn = False
         header = _new_header(place, producer, period, first_number)

@@ -3,32 +3,30 @@ The writer's end of one lane.
 
 It reads with pread(2) only: a segment that somebody truncates is then a short read and not a SIGBUS. It holds
 a descriptor on every segment that is not released, so that `rm -r` of the lane loses nothing that was once
-found.
+found. To open a segment is not to take it: what waits can be dropped until `take`, which comes before the
+first intent over it.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import LaneError
 from pipeline.host import failpoint, files
 from pipeline.limits import OFFSET_BITS
+from pipeline.queue import chain, missing
 from pipeline.queue.layout import (
     COPY,
     HEADER_BYTES,
     OFFSET_MASK,
-    SUCCEEDED,
-    Header,
     position,
     segment_name,
-    serial_of,
-    unpack_header,
+    taken_name,
 )
+from pipeline.queue.opened import OpenSegment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -47,71 +45,6 @@ class Slice(NamedTuple):
 
 
 @dataclass
-class OpenSegment:
-    """A segment that is not released."""
-
-    serial: int
-    path: Path
-    fd: int
-    header: Header
-
-    def refresh(self) -> None:
-        """Read head and state again. Twice, should a copy in the kernel tear the word; heads only grow."""
-        header = self._read()
-        again = self._read()
-        while header != again:
-            header, again = again, self._read()
-        self.header = header
-
-    @property
-    def start(self) -> int:
-        """Offset of the first record."""
-        return HEADER_BYTES
-
-    @property
-    def end(self) -> int:
-        """Offset behind the last committed record, as of `refresh`."""
-        return self.header.end
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the producer has gone on to the next segment, as of `refresh`."""
-        return self.header.state == SUCCEEDED
-
-    def read(self, start: int, end: int) -> bytes:
-        """Return the bytes [start, end)."""
-        return files.pread_all(self.fd, end - start, start)
-
-    def _read(self) -> Header:
-        header = unpack_header(os.pread(self.fd, HEADER_BYTES, 0), str(self.path))
-        if not header.is_on_disk:
-            return header
-        return header._replace(head=max(self._last_line_end(), HEADER_BYTES))
-
-    def _last_line_end(self) -> int:
-        """
-        Return where the last whole line of a disk segment ends; only what is new is looked at.
-
-        It ends before a zero byte too: a power loss took what stood there, and what is behind was later.
-        """
-        known = max(self.header.end, HEADER_BYTES)
-        size = os.fstat(self.fd).st_size
-        end = known
-        while known < size:
-            piece = files.pread_all(self.fd, min(1 << 20, size - known), known)
-            if not piece:
-                break
-            hole = piece.find(b"\0")
-            newline = piece.rfind(b"\n", 0, hole if hole >= 0 else len(piece))
-            if newline >= 0:
-                end = known + newline + 1
-            if hole >= 0:
-                break
-            known += len(piece)
-        return end
-
-
-@dataclass
 class Tailer:
     """Where the writer is in one lane."""
 
@@ -120,6 +53,8 @@ class Tailer:
     segments: dict[int, OpenSegment] = field(default_factory=dict)
     written: int = 0
     durable: int = 0
+    last_stub: int = 0
+    """The serial of the last stub whose drop is told."""
     stored: set[int] | None = None
     """Numbers that recovery found in the files already; None when positions say it all."""
     stored_end: int = 0
@@ -134,6 +69,8 @@ class Tailer:
     """No segment before this one is missed: none at all, until recovery knows what was released."""
     holes: list[tuple[int, int]] = field(default_factory=list)
     """Ranges of numbers whose segment somebody, or a power loss, removed before it was ever found."""
+    stub: OpenSegment | None = None
+    """What reading has come to, as of `pending`: the drop that it stands for has to be told first."""
     unknown: str = ""
     """Why this lane cannot be read (a segment of another version); it is kept and reported."""
 
@@ -144,11 +81,15 @@ class Tailer:
     def pending(self, bytes_max: int) -> list[tuple[str, Slice]]:
         """Return (period, slice) of what is committed and not written, oldest first, up to `bytes_max`."""
         found: list[tuple[str, Slice]] = []
+        self.stub = None
         serial, offset = self.place()
         serial, offset = max(serial, 1), max(offset, HEADER_BYTES)
         while bytes_max > 0 and (segment := self._next_segment(serial)) is not None:
             serial, offset = segment.serial, offset if segment.serial == serial else HEADER_BYTES
             segment.refresh()
+            if offset < segment.start:
+                self.stub = None if found else segment
+                break
             if self.is_ended and offset == HEADER_BYTES:
                 self._note_hole(segment)
             end = self._cut(segment, offset, bytes_max)
@@ -163,8 +104,45 @@ class Tailer:
         return found
 
     def has_pending(self) -> bool:
-        """Whether anything committed is not written."""
-        return bool(self.pending(1))
+        """Whether anything committed is not written, or a drop not told."""
+        return bool(self.pending(1)) or self.stub is not None
+
+    def take(self, serial: int) -> bool:
+        """
+        Make a segment ours before it is read; False when it was dropped meanwhile: look again then.
+
+        One whose name somebody removed is ours as it is. Where a file system refuses to rename it, nobody
+        can drop it either.
+        """
+        segment = self.segments[serial]
+        for directory in () if segment.is_taken else self.directories:
+            path = chain.take(directory, serial)
+            if path is None:
+                continue
+            if not files.same_file(segment.fd, path) and self._put_stub(serial, path, is_taken=True):
+                return False
+            segment.path, segment.is_taken = path, True
+            return True
+        if not segment.is_taken and segment.is_replaced():
+            self.open_all()
+        return self.segments.get(serial) is segment
+
+    def take_stub(self) -> OpenSegment | None:
+        """Return the stub that reading has come to, once it is ours and no later one can take it over."""
+        stub = self.stub
+        if stub is None or self.segments.get(stub.serial) is not stub:
+            return None
+        self.take(stub.serial)
+        self._take_behind(stub.serial)
+        if self._is_covered(stub.serial):
+            self.written = max(self.written, position(stub.serial, stub.end))
+            return None
+        return self.segments.get(stub.serial)
+
+    def pass_note(self, stub: OpenSegment) -> None:
+        """Go on behind the note of a stub: the drop is told."""
+        self.written = max(self.written, position(stub.serial, stub.start))
+        self.last_stub = max(self.last_stub, stub.serial)
 
     def read(self, piece: Slice) -> bytes:
         """Return the bytes of a slice."""
@@ -199,6 +177,7 @@ class Tailer:
 
     def keep_up(self) -> None:
         """Open what the producer has gone on to: what is open survives the removal of its directory."""
+        self._let_go_of_dropped()
         newest = max(self.segments, default=self.place()[0])
         segment = self._segment(newest) or self._segment(newest + 1)
         while segment is not None:
@@ -208,10 +187,12 @@ class Tailer:
     def open_all(self) -> None:
         """Open every segment that the lane's directories hold, in place of waiting to come to it."""
         for directory in self.directories:
-            for name in files.names_in(directory):
-                serial = serial_of(name)
-                if serial is not None and serial >= (self.durable >> OFFSET_BITS):
+            for serial, path in chain.segments_in(directory).items():
+                if serial >= (self.durable >> OFFSET_BITS):
                     self._segment(serial)
+                elif serial not in self.segments and (left := self._opened(serial, path)):
+                    left.close()
+        self._let_go_of_dropped()
 
     def start_at_first(self) -> None:
         """Go on at the oldest segment there is, if the position leads to one that is released."""
@@ -242,9 +223,9 @@ class Tailer:
             self.released_serial = max(self.released_serial, serial + 1)
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
-                files.remove(directory / segment_name(serial))
+                chain.remove(directory, serial)
             failpoint.reach("writer.release.after_unlink")
-            os.close(segment.fd)
+            segment.close()
         return len(done)
 
     def _releasable(self) -> list[int]:
@@ -266,7 +247,7 @@ class Tailer:
             return self.stored_last
         segment = self.segments[last]
         segment.refresh()
-        return max(self.stored_last, segment.header.first_number - 1 + _records_in(segment))
+        return max(self.stored_last, segment.last_number)
 
     def note_stored(self, numbers: set[int], durable: int) -> None:
         """
@@ -283,7 +264,7 @@ class Tailer:
     def close(self) -> None:
         """Close the descriptors."""
         for segment in self.segments.values():
-            os.close(segment.fd)
+            segment.close()
         self.segments.clear()
 
     def _cut(self, segment: OpenSegment, offset: int, bytes_max: int) -> int:
@@ -328,7 +309,27 @@ class Tailer:
         found = self._segment(serial)
         if found is None and self.place() >= (serial, HEADER_BYTES):
             found = self._segment(serial + 1)
-        return found or self._behind_hole(serial)
+        return found or self._covering(serial) or self._behind_hole(serial)
+
+    def _covering(self, serial: int) -> OpenSegment | None:
+        """Return the stub that stands for a segment that is not there, or for the one behind what is read."""
+        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        later = sorted(number for number in self.segments if number > serial)
+        return next((self.segments[n] for n in later if 0 < self.segments[n].header.covers <= wanted), None)
+
+    def _is_covered(self, serial: int) -> bool:
+        """Whether a later stub stands for a segment."""
+        return any(
+            number > serial and 0 < segment.header.covers <= serial
+            for number, segment in self.segments.items()
+        )
+
+    def _take_behind(self, serial: int) -> None:
+        """Take the segment behind a stub, if that is final: a dropper may be about to take the stub over."""
+        self.open_all()
+        later = min((number for number in self.segments if number > serial), default=0)
+        if later and self._is_final(self.segments[later]):
+            self.take(later)
 
     def _behind_hole(self, serial: int) -> OpenSegment | None:
         """Return the next segment of an ended lane when `serial` was removed before it was opened."""
@@ -338,54 +339,62 @@ class Tailer:
         return self.segments[min(later)]
 
     def _note_hole(self, segment: OpenSegment) -> None:
-        """Note which numbers before a segment neither its predecessor has nor, as far as is known, a file."""
-        known = segment.header.first_number - 1
         before = max((serial for serial in self.segments if serial < segment.serial), default=0)
-        if before:
-            known = self.segments[before].header.first_number - 1 + _records_in(self.segments[before])
-        elif segment.serial > max(1, self.released_serial):
-            known = 0
-        missing = (number for number in range(known + 1, segment.header.first_number))
-        for hole in _ranges(number for number in missing if number not in (self.stored or ())):
-            self.holes += [hole] if hole not in self.holes else []
+        previous = self.segments.get(before)
+        found = missing.before(segment, previous, self.released_serial, self.stored or ())
+        self.holes += [hole for hole in found if hole not in self.holes]
 
     def _segment(self, serial: int) -> OpenSegment | None:
         if serial in self.segments:
             return self.segments[serial]
         for directory in self.directories:
-            path = directory / segment_name(serial)
-            try:
-                fd = os.open(path, files.READ)
-            except OSError:
-                continue
-            data = os.pread(fd, HEADER_BYTES, 0)
-            try:
-                header = unpack_header(data, str(path))
-            except LaneError as error:
-                os.close(fd)
-                if any(data):  # else: a power cut took its content, and nothing is left to keep
-                    self.unknown = str(error)
-                return None
-            segment = OpenSegment(serial, path, fd, header)
-            segment.refresh()
-            self.segments[serial] = segment
-            self.has_copy = self.has_copy or header.place == COPY
-            return segment
+            for name in chain.names_of(serial):
+                segment = self._opened(serial, directory / name)
+                if segment is not None:
+                    self.segments[serial] = segment
+                    self.has_copy = self.has_copy or segment.header.place == COPY
+                    return segment
+                if self.unknown:
+                    return None
         return None
 
+    def _opened(self, serial: int, path: Path) -> OpenSegment | None:
+        """Open a segment; None when it is not there, or a stub for what is read already, which goes."""
+        try:
+            segment = OpenSegment.open(serial, path, is_taken=path.name == taken_name(serial))
+        except LaneError as error:
+            self.unknown = str(error)
+            return None
+        if segment is not None and self._is_late(segment):
+            segment.close()
+            files.remove(path)
+            return None
+        return segment
 
-def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the first and last of each run of rising numbers."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
+    def _is_late(self, segment: OpenSegment) -> bool:
+        """Whether a dropper put a stub where its segment was read, and maybe released, before it came."""
+        is_read = self.written > position(segment.serial, HEADER_BYTES)
+        return segment.header.is_stub and not segment.is_taken and is_read
 
+    def _let_go_of_dropped(self) -> None:
+        """Close the segments that gave way to a stub: their space is taken as long as we have them open."""
+        for serial, segment in sorted(self.segments.items(), reverse=True):
+            if segment.is_taken or not segment.is_replaced():
+                continue
+            paths = (directory / segment_name(serial) for directory in self.directories)
+            if any(self._put_stub(serial, path, is_taken=False) for path in paths):
+                continue
+            if self._is_covered(serial):
+                self.segments.pop(serial).close()
 
-def _records_in(segment: OpenSegment) -> int:
-    if not segment.header.is_on_disk:
-        return segment.header.records
-    return segment.read(HEADER_BYTES, segment.end).count(b"\n")
+    def _put_stub(self, serial: int, path: Path, *, is_taken: bool) -> bool:
+        """Go on with the stub that stands where a segment was; whether there is one."""
+        stub = self._opened(serial, path)
+        if stub is None or not stub.header.is_stub:
+            if stub is not None:
+                stub.close()
+            return False
+        stub.is_taken = is_taken
+        self.segments.pop(serial).close()
+        self.segments[serial] = stub
+        return True

@@ -13,6 +13,7 @@ from typing import Final
 
 from pipeline.host import files
 from pipeline.limits import MIB
+from pipeline.queue.layout import serial_of
 
 _CGROUP_V1: Final = "/sys/fs/cgroup/memory"
 _CGROUP_V2: Final = "/sys/fs/cgroup"
@@ -25,7 +26,7 @@ def used_bytes(lanes_dir: Path) -> int:
     total = 0
     for lane in _entries(lanes_dir):
         if lane.is_dir(follow_symlinks=False):
-            total += sum(_size(entry) for entry in _entries(Path(lane.path)) if entry.name.endswith(".seg"))
+            total += sum(_size(entry) for entry in _entries(Path(lane.path)) if serial_of(entry.name))
     return total
 
 

@@ -67,7 +67,16 @@ class Testimony:
             return ""
         if type(first) is not int or type(last) is not int or not 0 < first <= last:
             return '"first_action_number" and "last_action_number" name no range'
-        self.dropped.setdefault(subject, []).append((first, last))
+        kept = record.get("kept", [])
+        if not isinstance(kept, list) or not all(type(number) is int for number in kept):
+            return '"kept" is no list of numbers'
+        ranges = self.dropped.setdefault(subject, [])
+        for number in sorted(kept):
+            if first < number:
+                ranges.append((first, number - 1))
+            first = max(first, number + 1)
+        if first <= last:
+            ranges.append((first, last))
         return ""
 
     def _hear_end(self, subject: str, record: dict[str, Any], place: Place, *, is_settled: bool) -> str:

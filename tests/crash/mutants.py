@@ -18,7 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fault_mutants import ROWS
+from mutants_of_drops import DROPS
+from mutants_of_faults import FAULTS
 
 import pipeline
 
@@ -175,7 +176,7 @@ MUTANTS = [
     Mutant(
         "half a line of a disk lane committed",
         f"{_POINT}[emit.disk.partial]",
-        (("pipeline/queue/tailer.py", "end = known + newline + 1", "end = known + len(piece)"),),
+        (("pipeline/queue/opened.py", "end = known + newline + 1", "end = known + len(piece)"),),
     ),
     Mutant(
         "number not derived from the head",
@@ -220,7 +221,8 @@ MUTANTS = [
         "test_stopped_processes.py::test_two_pipelines_over_one_log_directory_append_one_after_the_other",
         (("pipeline/storage/fence.py", "if not lock.try_acquire():", "if False:"),),
     ),
-    *(Mutant(*row) for row in ROWS),
+    *(Mutant(name, test, ((file, old, new),)) for name, test, file, old, new in DROPS),
+    *(Mutant(*row) for row in FAULTS),
 ]
 
 

@@ -56,6 +56,18 @@ def family() -> Plan:
     return replace(small(), main=[0], forked=[[1], [2], [3]])
 
 
+def overrun() -> Plan:
+    """Return four processes that fill a small queue in no time; one record in twenty is an error."""
+    settings = {"queue_max_mb": 1, "queue_full_strategy": "drop_oldest"}
+    plan = replace(family(), big_share=0.5, small_chars=4000, critical_every=20, burst=4, pause_sec=0.02)
+    return replace(plan, settings=plan.settings | settings)
+
+
+def overrun_on_disk() -> Plan:
+    """Return the same with disk lanes."""
+    return on_disk(overrun())
+
+
 @dataclass
 class Case:
     """One fail point: the plan, who is armed, how often it kills, and what the test does meanwhile."""
@@ -73,6 +85,8 @@ class Case:
     """Done once, while it runs."""
     poke: Callable[[Ground], None] | None = None
     """Done again and again until the point has killed often enough."""
+    after: Callable[[Ground], None] | None = None
+    """Done once it has."""
     at_end: bool = False
     """Reached only when the producers end."""
     starts_again: bool = False
@@ -103,9 +117,13 @@ class Case:
             ground.until_stored(200)
             ground.ledger.stop()
         ground.until(lambda: self._has_killed(ground), f"{spec} to kill")
+        if self.after is not None:
+            self.after(ground)
         ground.finish(starts=self.starts_again)
         assert f"recovered by {self.recovers_by}" in ground.told(), ground.told()
-        return ground.check(unacknowledged_max=8 if self.aim == "producers" or self.before else 0)
+        verdict = ground.check(unacknowledged_max=8 if self.aim == "producers" or self.before else 0)
+        assert bool(verdict.dropped) == (self.plan in (overrun, overrun_on_disk)), verdict
+        return verdict
 
     def _has_killed(self, ground: Ground) -> bool:
         if ground.kills(self.name) >= self.times:
@@ -182,6 +200,33 @@ def leave_dead_instance(plan: Plan) -> Callable[[Ground], None]:
     return leave
 
 
+def hold_workers(ground: Ground) -> None:
+    """Stop writer and supervisor: nobody reads the queue any more."""
+    ground.until_stored(50)
+    ground.one("supervisor")
+    ground.kill("supervisor", signal.SIGSTOP)
+    ground.kill("writer", signal.SIGSTOP)
+
+
+def let_workers_go(ground: Ground) -> None:
+    """Let them go on."""
+    ground.kill("writer", signal.SIGCONT)
+    ground.kill("supervisor", signal.SIGCONT)
+
+
+def overrun_workers(ground: Ground) -> None:
+    """Stop them until segments were dropped, all but the newest; then let them tell of it."""
+    hold_workers(ground)
+    ground.until(lambda: _stubs(ground), "a dropped segment")
+    ground.until_accepted(ground.begun() + 300)
+    let_workers_go(ground)
+
+
+def _stubs(ground: Ground) -> list[Path]:
+    paths = [*ground.root.rglob("*.seg"), *ground.log_dir.rglob("*.seg")]
+    return [path for path in paths if path.exists() and path.read_bytes()[12:13] >= b"\4"]
+
+
 # Before a writer's first sync its successor asks the files, later it goes by the control page: both ways.
 _BATCH_STEPS = [
     *(Case(f"writer.intent.{step}", skip=3) for step in ("before", "partial", "after")),
@@ -191,6 +236,27 @@ _BATCH_STEPS = [
     Case("writer.sync.before", skip=2),
     Case("writer.sync.after", skip=2),
     Case("writer.sync.published", skip=2),
+]
+
+_DROPS = [
+    Case("writer.take.before", skip=3),
+    Case("writer.take.after", skip=3),
+    Case("writer.drop.told", plan=overrun, during=overrun_workers),
+    Case("writer.drop.passed", plan=overrun, during=overrun_workers, times=1),
+    *(
+        Case(
+            f"emit.drop.{step}",
+            skip=2,
+            aim="producers",
+            plan=plan,
+            during=hold_workers,
+            after=let_workers_go,
+            label=label,
+            is_slow=bool(label),
+        )
+        for step in ("drafted", "replaced")
+        for plan, label in ((overrun, ""), (overrun_on_disk, "@disk"))
+    ),
 ]
 
 _WRITER_STEPS = [
@@ -303,7 +369,7 @@ _EMIT = [
     ),
 ]
 
-_ALL = [*_WRITER_STEPS, *_RECOVERY, *_LANES, *_SUPERVISOR, *_EMIT]
+_ALL = [*_WRITER_STEPS, *_DROPS, *_RECOVERY, *_LANES, *_SUPERVISOR, *_EMIT]
 
 IN_A_ROW = {"writer.append.partial", "writer.commit.before", "writer.sync.before", "writer.recover.before"}
 """Points that kill as often as the case says in the short run, too; the others once or twice."""

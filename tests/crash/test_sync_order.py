@@ -55,7 +55,7 @@ class Disk:
             self.checkpoint_is_named = True
         elif call.startswith("rename") and '/checkpoint.json"' in rest:
             self.unknown_to_checkpoint, self.checkpoint_is_named = False, False
-        elif call == "unlink" and '.seg"' in rest:
+        elif call == "unlink" and '.taken"' in rest:
             self.unlinked += 1
             self._judge(f"{pid} {call}({rest}")
 

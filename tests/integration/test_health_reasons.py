@@ -355,8 +355,9 @@ def test_settings_rejected(site: Site) -> None:
     A right one clears it.
     """
     app = start(site, batch_size=-1)
+    site.writer()
     health = site.until_reason("settings_rejected")
-    assert health["status"] == "degraded"
+    until(lambda: site.health()["status"] == "degraded", "a writer that works")
     assert "batch_size" in health["settings_rejected"][0]
     assert "settings_rejected" in own_reasons(app)
     end(site, app)

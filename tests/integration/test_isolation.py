@@ -229,7 +229,7 @@ def test_a_lane_of_an_unknown_version_is_kept_and_reported(site: Site) -> None:
     (mine,) = [path for path in lanes.iterdir() if b'"app"' in (path / "alive").read_bytes()]
     strange = lanes / ".new-strange00000"
     shutil.copytree(mine, strange)
-    segment = strange / "00000001.seg"
+    (segment,) = strange.glob("00000001.*")
     content = bytearray(segment.read_bytes())
     content[8] = 99
     segment.write_bytes(content)
@@ -240,7 +240,7 @@ def test_a_lane_of_an_unknown_version_is_kept_and_reported(site: Site) -> None:
     app.wait()
     until(site.ends, "the end of the app")
     site.until_ended()
-    (kept,) = [path for path in site.log_dir.rglob("*.seg") if "strange00000" in str(path)]
+    (kept,) = [path for path in site.log_dir.rglob(segment.name) if "strange00000" in str(path)]
     assert kept.read_bytes() == bytes(content)
     again = site.app(HOLDING)
     again.expect("ready")

@@ -30,7 +30,7 @@ def rig_of() -> Iterator[RigOf]:
     made: list[Rig] = []
 
     def make(**settings: Any) -> Rig:
-        made.append(Rig(**{"queue_max_mb": QUOTA_MB} | settings))
+        made.append(Rig(**{"queue_max_mb": QUOTA_MB, "queue_full_strategy": "drop_newest"} | settings))
         return made[-1]
 
     yield make

@@ -71,6 +71,8 @@ class Plan:
     """How many records are emitted with durable=True."""
     records: int = 0
     """How many records each source emits; 0: until it is told to stop."""
+    critical_every: int = 0
+    """Every nth record of a source is an error; 0: none."""
     age_sec: int = 0
     """How far in the past the producers' clocks are."""
     closes: bool = True
@@ -95,11 +97,13 @@ class Ground:
         """Whether the test changed what was stored, so that the manifests rightly say so."""
         self._errors = (home / "stderr").open("w+b")
         self._apps: list[subprocess.Popen[bytes]] = []
+        self._critical_every = 0
 
     # What runs
 
     def start(self, plan: Plan, *, prefix: tuple[str, ...] = (), root: str = "") -> subprocess.Popen[bytes]:
         """Start the application; `root` is a runtime root of its own below the ground's."""
+        self._critical_every = max(self._critical_every, plan.critical_every)
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
         env = dict(_ENVIRONMENT)
         env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
@@ -242,7 +246,13 @@ class Ground:
     def judge(self) -> oracle.Verdict:
         """Compare files and ledger, and look for what was left behind."""
         rows = self.ledger.rows()
-        verdict = oracle.judge(self.log_dir, rows, self.foreign, after_power_loss=self.has_lost_power)
+        verdict = oracle.judge(
+            self.log_dir,
+            rows,
+            self.foreign,
+            after_power_loss=self.has_lost_power,
+            critical_every=self._critical_every,
+        )
         if not self.foreign and not [p for p in oracle.files_in(self.log_dir) if p.suffix != ".jsonl"]:
             report = verify(self.log_dir)
             of_manifests = {"digests", "chain", "catalog"} if self.has_tampered else set()
@@ -306,7 +316,7 @@ class Ground:
         """Return what a finished pipeline leaves behind and should not."""
         left = [str(path) for path in self.root.rglob("*")]
         belongings = self.log_dir / ".pipeline"
-        left += [str(path) for path in belongings.rglob("*.seg")]
+        left += [str(path) for kind in ("seg", "taken") for path in belongings.rglob(f"*.{kind}")]
         left += [str(path) for path in (belongings / "lanes").glob("*/*")]
         left += [str(path) for path in belongings.rglob(".*") if path.is_file() and not self._may_stay(path)]
         left += [f"a lock on {path}" for path in belongings.glob("*.lock") if _is_locked(path)]

@@ -37,6 +37,7 @@ class Verdict:
     stored: int = 0
     unacknowledged: int = 0
     refused: int = 0
+    dropped: int = 0
     foreign: int = 0
     lost_with_power: int = 0
     """Accepted, and gone as a power loss may take it."""
@@ -55,13 +56,19 @@ def files_in(log_dir: Path) -> list[Path]:
 
 
 def judge(
-    log_dir: Path, rows: Collection[Row], foreign: Collection[bytes] = (), *, after_power_loss: bool = False
+    log_dir: Path,
+    rows: Collection[Row],
+    foreign: Collection[bytes] = (),
+    *,
+    after_power_loss: bool = False,
+    critical_every: int = 0,
 ) -> Verdict:
     """
     Compare the files with what producers were told.
 
     `foreign` are whole lines that others wrote into our files. A power loss may take what came last of a
-    source, behind all that was told to be on the disk.
+    source, behind all that was told to be on the disk. Every `critical_every`th record of a source must not
+    be dropped.
     """
     verdict = Verdict()
     records = [
@@ -69,16 +76,19 @@ def judge(
         for path in files_in(log_dir)
         for place, record in _records_of(path, foreign, verdict)
     ]
-    _judge_numbers(records, verdict)
+    dropped = _dropped(records, verdict)
+    _judge_numbers(records, dropped, verdict)
     _judge_order(records, verdict)
-    _judge_ends([record for _, _, record in records], verdict)
+    _judge_ends([record for _, _, record in records], dropped, verdict)
     stored: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for _, _, record in records:
         if "source" in record:
             stored[record["source"]].append(record)
     _judge_drops([record for _, _, record in records], rows, verdict)
     for row in rows:
-        _judge_source(row, stored.pop(row.source, []), verdict, after_power_loss)
+        gone = _judge_source(row, stored.pop(row.source, []), dropped, verdict, after_power_loss)
+        if critical_every and any(sequence % critical_every == 0 for sequence in gone):
+            verdict.blame(f"source {row.source}: critical records were dropped", sorted(gone))
     if stored:
         verdict.blame("records of sources that emitted nothing", stored)
     return verdict
@@ -105,8 +115,23 @@ def _records_of(
         yield place, record
 
 
-def _judge_numbers(records: list[tuple[str, int, dict[str, Any]]], verdict: Verdict) -> None:
-    """Each producer's numbers are 1 … n, each once."""
+def _dropped(records: list[tuple[str, int, dict[str, Any]]], verdict: Verdict) -> dict[str, set[int]]:
+    """Return the numbers of each producer that the stream names as dropped; none of them may be stored."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for _, _, record in records:
+        if record["action_type"] == "records_dropped" and "first_action_number" in record:
+            named = set(range(record["first_action_number"], record["last_action_number"] + 1))
+            found[record["subject"]] |= named - set(record.get("kept", ()))
+    for name, place, record in records:
+        if record["action_number"] in found.get(record["producer"], ()):
+            verdict.blame(f"{name}:{place} is stored, and named as dropped")
+    return found
+
+
+def _judge_numbers(
+    records: list[tuple[str, int, dict[str, Any]]], dropped: dict[str, set[int]], verdict: Verdict
+) -> None:
+    """Each producer's numbers are 1 … n, each once, but for the dropped ones."""
     places: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, place, record in records:
         places[record["producer"]][record["action_number"]].append(f"{name}:{place}")
@@ -114,7 +139,7 @@ def _judge_numbers(records: list[tuple[str, int, dict[str, Any]]], verdict: Verd
         twice = {number: where for number, where in numbers.items() if len(where) > 1}
         if twice:
             verdict.blame(f"{producer} has numbers twice", twice.items())
-        missing = set(range(1, max(numbers) + 1)) - set(numbers)
+        missing = set(range(1, max(numbers) + 1)) - set(numbers) - dropped.get(producer, set())
         if missing:
             verdict.blame(f"{producer} has gaps", sorted(missing))
 
@@ -138,7 +163,7 @@ def _judge_order(records: list[tuple[str, int, dict[str, Any]]], verdict: Verdic
             verdict.blame(f"the records of {key} are out of order", order)
 
 
-def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
+def _judge_ends(records: list[dict[str, Any]], dropped: dict[str, set[int]], verdict: Verdict) -> None:
     """Blame what the stream says of a producer's end and is not true."""
     last: dict[str, int] = defaultdict(int)
     for record in records:
@@ -146,7 +171,7 @@ def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
     for record in records:
         if record["action_type"] in ("producer_closed", "producer_died"):
             subject, told = record["subject"], record["last_action_number"]
-            if last[subject] != told:
+            if max(last[subject], *dropped.get(subject, ()), 0) != told:
                 verdict.blame(
                     f"{subject}: {record['action_type']} says {told}, and {last[subject]} is stored"
                 )
@@ -155,7 +180,7 @@ def _judge_ends(records: list[dict[str, Any]], verdict: Verdict) -> None:
 def _judge_drops(records: list[dict[str, Any]], rows: Collection[Row], verdict: Verdict) -> None:
     """Blame refusals that the stream does not tell of, and ones that it invents."""
     sources = {record["producer"] for record in records if "source" in record}
-    told = [r for r in records if r["action_type"] == "records_dropped" and "count" in r]
+    told = [r for r in records if r["action_type"] == "records_dropped" and "first_action_number" not in r]
     refused = sum(len(row.refused()) for row in rows)
     unanswered = sum(row.begun - len(row.accepted()) - len(row.refused()) for row in rows)
     if sum(record["count"] for record in told) < refused:
@@ -164,8 +189,18 @@ def _judge_drops(records: list[dict[str, Any]], rows: Collection[Row], verdict: 
         verdict.blame(f"{refused} records were refused, and the stream tells of more", told)
 
 
-def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict, after_power_loss: bool) -> None:
-    """Compare a source with its row: accepted is stored, and besides at most what nobody answered."""
+def _judge_source(
+    row: Row,
+    stored: list[dict[str, Any]],
+    dropped: dict[str, set[int]],
+    verdict: Verdict,
+    after_power_loss: bool,
+) -> set[int]:
+    """
+    Compare a source with its row: accepted is stored or named, besides at most what nobody answered.
+
+    Returns which of its records were dropped.
+    """
     who = f"source {row.source} (pid {row.pid})"
     accepted, refused = row.accepted(), row.refused()
     found = {record["seq"]: record for record in stored}
@@ -176,7 +211,11 @@ def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict, afte
         verdict.blame(
             f"{who} has records twice", sorted(r["seq"] for r in stored if r is not found[r["seq"]])
         )
-    lost = sorted(set(accepted) - set(found))
+    mine = {record["producer"] for record in stored} or set(dropped)
+    named = {number for producer in mine for number in dropped.get(producer, ())}
+    gone = {seq for seq in set(accepted) - set(found) if accepted[seq] in named}
+    verdict.dropped += len(gone)
+    lost = sorted(set(accepted) - set(found) - gone)
     if after_power_loss:
         kept = max(row.last_durable(), *found, 0)
         verdict.lost_with_power += sum(seq > kept for seq in lost)
@@ -193,3 +232,4 @@ def _judge_source(row: Row, stored: list[dict[str, Any]], verdict: Verdict, afte
     wrong = {s for s, r in found.items() if r.get("digest") != digest(row.source, s, r.get("payload", ""))}
     if wrong:
         verdict.blame(f"{who}: the payload is not the one emitted", sorted(wrong))
+    return gone

@@ -45,9 +45,11 @@ def produce(pipeline: Pipeline, plan: dict[str, Any], source: int) -> None:
             start = dice.randrange(1 << 16)
             payload = _TEXT[start : start + length]
             is_durable = plan["durable_share"] > 0 and dice.random() < plan["durable_share"]
+            every = plan["critical_every"]
             number, is_durable = emitted(
                 pipeline,
                 is_durable,
+                level="ERROR" if every and sequence % every == 0 else "INFO",
                 source=source,
                 seq=sequence,
                 payload=payload,

@@ -328,7 +328,9 @@ class Rig:
         }
         for fd in {int(name) for name in os.listdir("/proc/self/fd")} - held:
             path = _path_of(fd).removesuffix(" (deleted)")
-            is_kept = path.endswith((".seg", ".new")) or path.startswith(str(self.home / "fallback"))
+            is_kept = path.endswith((".seg", ".taken", ".new")) or path.startswith(
+                str(self.home / "fallback")
+            )
             if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 

@@ -81,7 +81,8 @@ def durable_tags(rig: Rig) -> set[int]:
 def tags_in_disk_lanes(rig: Rig) -> set[int]:
     """Return the tags of the records in segments on disk."""
     found: set[int] = set()
-    for path in rig.places.disk_lanes_dir.glob("*/*.seg"):
+    segments = (rig.places.disk_lanes_dir.glob(f"*/*.{kind}") for kind in ("seg", "taken"))
+    for path in (path for paths in segments for path in paths):
         lines = path.read_bytes()[128:].splitlines(keepends=True)
         found |= {record["tag"] for record in records_among(lines) if "tag" in record}
     return found

@@ -257,4 +257,4 @@ def test_a_damaged_alive_file_says_what_can_be_read(data: bytes) -> None:
     """No bytes in it raise an error in the writer."""
     about = layout.unpack_alive(data)
     assert isinstance(about.process, dict)
-    assert len(about.dropped) == 8
+    assert len(about.dropped) == 7

@@ -9,7 +9,7 @@ _POWER = "../property/test_power_model.py::test_a_power_cut_at_any_step_loses_no
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
 _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 
-ROWS = (
+FAULTS = (
     (
         "log directory's own name not synced",
         _POWER,
