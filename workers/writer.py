@@ -342,7 +342,7 @@ class Writer:
         return all(self._is_own(lane.producer) for lane in self.lanes.all())
 
     def _has_been_alone(self) -> bool:
-        if not self._is_alone() or (self.append_error and not self.delivery.is_away):
+        if not self._is_alone() or (self.append_error and self.delivery.fallback_error):
             self._alone_since = 0.0
             return False
         self._alone_since = self._alone_since or clock.monotonic()

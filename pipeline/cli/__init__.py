@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 COMMANDS: Final[dict[str, str]] = {
-    "demo": "Show what it is: producers, kill -9, recovery, proof.",
+    "demo": "Show what it is: kill -9, an outage, recovery, proof.",
     "record": "Record standard input: JSON lines, or lines of text.",
     "run": "Run the pipeline as a service in the foreground.",
     "status": "Tell how the pipeline is.",
@@ -36,7 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
 
 EPILOG: Final = """\b
 Examples:
-  $ pipeline demo                              see it survive kill -9, in under 20 s
+  $ pipeline demo                              see it survive kill -9 and an outage, in 20 s
   $ journalctl -o json | pipeline record       record what another program prints
   $ pipeline status --dir /var/log/app         how is the one of that application?
   $ pipeline verify && echo nothing is lost    prove it

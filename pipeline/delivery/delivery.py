@@ -225,7 +225,8 @@ class Delivery:
     def _worked(self) -> None:
         if self.error:
             self._note("appending works again")
-            self.pump.retreat.cut_marked()  # no probe has done so where the breaker was never open
+        if self.pump.retreat.cuts:
+            self.pump.retreat.cut_marked()  # not only when a probe comes by: the writer may end before
         self.error = ""
         self.breaker.worked()
         self.backoff.reset()

@@ -378,7 +378,8 @@ class Pump:
         is_safe = self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
         failpoint.reach("writer.checkpoint.after")
         for lane in releasable:
-            lane.tailer.release(with_disk=is_safe)
+            if lane.tailer.release(with_disk=is_safe):
+                lane.store_position()
 
     def _period_of(self, piece: Slice) -> str:
         return self.lanes.watched[piece.producer].tailer.segments[piece.serial].header.period

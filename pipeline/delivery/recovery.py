@@ -107,7 +107,13 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         mend_tail(pump, name, found)
     released = pump.checkpoint.load().get("lanes", {})
     for lane in lanes:
-        lane.tailer.note_stored(found[lane.producer], released.get(lane.producer, 0))
+        lane.tailer.note_stored(
+            found[lane.producer],
+            released.get(lane.producer, 0),
+            is_after_power_loss=all(
+                path.parent != pump.lanes.places.lanes_dir for path in lane.tailer.directories
+            ),
+        )
     _sync_files(pump, beat)
     pump.durable_records = pump.records
     pump.needs_files = False

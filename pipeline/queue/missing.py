@@ -24,6 +24,6 @@ def before(
     if previous is not None:
         known = previous.last_number
     elif segment.serial > max(1, released_serial):
-        known = 0
+        known = max((number for number in stored if number <= known), default=0)
     numbers = range(known + 1, segment.header.first_number)
     return runs(number for number in numbers if number not in stored)

@@ -221,6 +221,9 @@ class Tailer:
                 break
             segment = self.segments.pop(serial)
             self.released_serial = max(self.released_serial, serial + 1)
+            # Behind it, so that a successor can tell a segment that was released from one that was lost.
+            self.durable = max(self.durable, position(serial + 1, HEADER_BYTES))
+            self.written = max(self.written, self.durable)
             failpoint.reach("writer.release.before_unlink")
             for directory in self.directories:
                 chain.remove(directory, serial)
@@ -249,13 +252,15 @@ class Tailer:
         segment.refresh()
         return max(self.stored_last, segment.last_number)
 
-    def note_stored(self, numbers: set[int], durable: int) -> None:
+    def note_stored(self, numbers: set[int], durable: int, *, is_after_power_loss: bool) -> None:
         """
         Take note of the numbers that the files hold: what is read of the lane is compared with them.
 
-        `durable` is the lane's position in the last checkpoint: nothing behind it was ever released.
+        `durable` is the lane's position in the last checkpoint: nothing behind it was ever released. After a
+        power loss even the segment that it stands in may be gone.
         """
-        self.released_serial = max(durable, self.durable) >> OFFSET_BITS
+        if is_after_power_loss:
+            self.released_serial = max(durable, self.durable) >> OFFSET_BITS
         self.stored = numbers or None
         self.stored_last = max(numbers, default=0)
         self.stored_end = self.end_position()

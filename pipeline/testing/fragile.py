@@ -75,7 +75,7 @@ class FragileDirectory:
 
     def cut_power(self, dice: random.Random) -> str:
         """
-        Leave what a power cut may leave; returns how it was: "nothing", "everything" or "anything" unsynced.
+        Leave what a power cut may leave; returns which of `volatile.FATES` it was.
 
         Whoever had files open has to be thrown away before, as a power cut does. Files that stay keep their
         inode.
@@ -264,13 +264,12 @@ class FragileDirectory:
         """Make the directory what is on the disk, out of the files that are there."""
         aside = tempfile.mkdtemp(prefix=".cut-", dir=os.path.dirname(self.path))
         files: dict[int, str] = {}
-        for parent, _, names in os.walk(self.path):
-            for name in names:
-                path = os.path.join(parent, name)
-                node = self._nodes.get(os.lstat(path).st_ino)
-                kept = os.path.join(aside, str(len(files)))
-                os.rename(path, kept)
-                files[id(node)] = kept
+        there = [os.path.join(parent, name) for parent, _, names in os.walk(self.path) for name in names]
+        for number, path in enumerate(there):
+            node = self._nodes.get(os.lstat(path).st_ino)
+            kept = os.path.join(aside, str(number))
+            os.rename(path, kept)
+            files[id(node)] = kept
         for name in os.listdir(self.path):
             shutil.rmtree(os.path.join(self.path, name))
         self._nodes = {os.stat(self.path).st_ino: self._root}
@@ -283,11 +282,10 @@ class FragileDirectory:
             if isinstance(node, Directory):
                 os.mkdir(path, node.mode)
                 self._fill(node, path, files)
-            elif id(node) in files:
-                (os.link if os.path.dirname(files[id(node)]) == place else os.rename)(files[id(node)], path)
-                files[id(node)] = path
-                self._refill(node, path)
             else:
+                if id(node) in files:  # a second name is another link to the same file
+                    os.link(files[id(node)], path)
+                files[id(node)] = path
                 self._refill(node, path)
             self._nodes[os.lstat(path).st_ino] = node
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-FATES: Final = ("nothing", "everything", "anything")
-"""What a power cut leaves of all that was not synced."""
+FATES: Final = ("nothing", "everything", "anything", "names")
+"""What a power cut leaves of all that was not synced; "names" is all of them, and any of the content."""
 
 
 @dataclass(eq=False)
@@ -108,7 +108,8 @@ def settle(directory: Directory, fate: str, dice: random.Random) -> None:
 
     def is_kept(move: Move) -> bool:
         if id(move) not in kept:
-            kept[id(move)] = _kind_of(fate, dice, ("kept", "dropped")) == "kept"
+            of_names = "everything" if fate == "names" else fate
+            kept[id(move)] = _kind_of(of_names, dice, ("kept", "dropped")) == "kept"
         return kept[id(move)]
 
     _settle(directory, is_kept, fate, dice)
@@ -124,7 +125,7 @@ def _settle(directory: Directory, is_kept: Callable[[Move], bool], fate: str, di
 
 
 def _kind_of(fate: str, dice: random.Random, kinds: tuple[str, ...]) -> str:
-    if fate == "anything":
+    if fate in ("anything", "names"):
         return dice.choice(kinds)
     return "kept" if fate == "everything" else "dropped"
 

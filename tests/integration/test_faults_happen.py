@@ -286,6 +286,7 @@ def test_rules_fail_chosen_calls_on_chosen_files(ruled: RuledDirectory) -> None:
     with refused(errno.EROFS):
         os.rename(ruled.path / "x.old", ruled.path / "y")
     assert (ruled.behind / "day.jsonl").read_bytes() == b"one\nthree\n"
+    assert sorted(os.listdir(ruled.path)) == ["a.db", "day.jsonl", "x.old"]
     os.close(day)
     os.close(other)
 

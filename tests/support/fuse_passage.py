@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +88,13 @@ class Passage(mfusepy.Operations):
         return told | {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
 
     @ruled
-    def readdir(self, path: str, _fh: int) -> list[str]:
-        return [".", "..", *os.listdir(path)]
+    def readdir(self, path: str, _fh: int) -> list[tuple[str, dict[str, int], int]]:
+        entries = []
+        for name in (".", "..", *os.listdir(path)):
+            with suppress(FileNotFoundError):
+                found = os.lstat(os.path.join(path, name))
+                entries.append((name, {"st_mode": found.st_mode, "st_ino": found.st_ino}, 0))
+        return entries
 
     @ruled
     def open(self, path: str, flags: int) -> int:

@@ -108,6 +108,7 @@ class Ground:
         env = dict(_ENVIRONMENT)
         env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
         env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
+        env["PIPELINE_FALLBACK_DIR"] = str(self.kill_log.parent / "fallback")
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
         app = subprocess.Popen(
             [*prefix, sys.executable, str(TESTS / "support" / "producers.py"), json.dumps(given)],

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 KINDS = ("ext4", "xfs")
 """File systems on an image, which a power cut can hit."""
-_IMAGE_BYTES = {"ext4": 48 * MIB, "xfs": 300 * MIB}
+IMAGE_BYTES = {"ext4": 48 * MIB, "xfs": 300 * MIB}
 """What mkfs.xfs asks for at least; images are sparse."""
 _MAKE = {"ext4": ("mkfs.ext4", "-q", "-F", "-m0"), "xfs": ("mkfs.xfs", "-q", "-f")}
 _CLONE_NEWNS = 0x00020000
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _SHUTDOWN = 0x8004587D
 """EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN are one number; fs/ext4/ext4.h, fs/xfs/libxfs/xfs_fs.h."""
 _NO_LOG_FLUSH = 2
@@ -50,6 +52,13 @@ def run(*command: str | Path) -> None:
     done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names change places, with no moment in which one of them is missing (renameat2(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), "renameat2", str(one))
 
 
 @dataclass
@@ -167,7 +176,7 @@ class Volumes:
         """Mount one on an image of `size` bytes that is made for it."""
         image = self.place / f"{name}.image"
         with image.open("wb") as file:
-            file.truncate(size or _IMAGE_BYTES[kind])
+            file.truncate(size or IMAGE_BYTES[kind])
         self.make(image, kind)
         return self.image(name, image, kind, options=options)
 

@@ -1,0 +1,126 @@
+"""
+Mistakes in what survives outages and power cuts: rows for `mutants.py`, which says how they are run.
+
+A row is (name, test, edits); docs/internals/crash-safety.md names them beside the faults that they belong to.
+"""
+
+_OUTAGE = "../integration/test_outages.py::test"
+_POWER = "../property/test_power_model.py::test_a_power_cut_at_any_step_loses_nothing_durable"
+_FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
+_FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
+
+FAULTS = (
+    (
+        "log directory's own name not synced",
+        _POWER,
+        (
+            (
+                "pipeline/host/files.py",
+                "            sync_directory(directory)\n        except",
+                "            pass\n        except",
+            ),
+        ),
+    ),
+    (
+        "day file not synced before a power cut",
+        _POWER,
+        (("pipeline/storage/day_file.py", "        os.fsync(self.fd)\n", ""),),
+    ),
+    (
+        "hole in a day file served",
+        _POWER,
+        (("pipeline/delivery/recovery.py", "    holes.mend(pump.days, beat)\n", ""),),
+    ),
+    (
+        "zeros of a disk lane delivered",
+        _POWER,
+        (("pipeline/queue/tailer.py", 'hole = piece.find(b"\\0")', "hole = -1"),),
+    ),
+    (
+        "end of a producer told by its lane alone",
+        _POWER,
+        (("pipeline/queue/tailer.py", "max(self.stored_last, segment.header", "max(0, segment.header"),),
+    ),
+    (
+        "files not asked after a power cut",
+        _POWER,
+        (("pipeline/delivery/recovery.py", "found[producer] |= numbers\n    return", "pass\n    return"),),
+    ),
+    (
+        "no cut mark",
+        f"{_FSYNC}[eio_fsync]",
+        (
+            (
+                "pipeline/delivery/retreat.py",
+                "self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])",
+                "self._mark([])",
+            ),
+        ),
+    ),
+    (
+        "fsync tried again",
+        f"{_FSYNC}[eio_write]",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "            self.is_retreating = True\n            raise\n",
+                "            raise\n",
+            ),
+        ),
+    ),
+    (
+        "cut mark worked off by probes only",
+        f"{_OUTAGE}_a_log_directory_in_whose_place_is_a_file",
+        (("pipeline/delivery/delivery.py", "        if self.pump.retreat.cuts:\n", "        if False:\n"),),
+    ),
+    (
+        "mount point not looked at",
+        f"{_OUTAGE}_a_volume_that_is_unmounted_and_mounted_again",
+        (("pipeline/storage/volume.py", "if self._point and is_above(point, self._point):", "if False:"),),
+    ),
+    (
+        "batch never given up",
+        f"{_FULL}[tmpfs]",
+        (("pipeline/delivery/backoff.py", "return self.is_exhausted or is_pressed or", "return False and"),),
+    ),
+    (
+        "first failure given up",
+        f"{_OUTAGE}_errors_for_a_moment_are_tried_again",
+        (("pipeline/delivery/backoff.py", "return self.is_exhausted or is_pressed or", "return True or"),),
+    ),
+    (
+        "half line of a full disk left",
+        f"{_FULL}[tmpfs]",
+        (("pipeline/delivery/retreat.py", "        file.cut_to(intent.offset + length)\n", ""),),
+    ),
+    (
+        "idle writer waits for its files",
+        f"{_OUTAGE}_an_emergency_that_makes_it_read_only",
+        (("workers/writer.py", "(self.append_error and self.delivery.fallback_error)", "self.append_error"),),
+    ),
+    (
+        "replay without the way back",
+        f"{_OUTAGE}_files_that_may_not_be_changed",
+        (
+            (
+                "pipeline/delivery/delivery.py",
+                "return is_well and self.pump.retreat.has_rows",
+                "return False and self.pump.retreat.has_rows",
+            ),
+        ),
+    ),
+    (
+        "fallback that fails taken for full delivery",
+        f"{_OUTAGE}_logs_and_fallback_on_one_full_volume",
+        (
+            (
+                "pipeline/delivery/retreat.py",
+                (
+                    "        except FallbackError:\n            self.is_store_in_doubt = True\n"
+                    "            raise\n"
+                ),
+                "        except FallbackError:\n            return\n",
+            ),
+        ),
+    ),
+)

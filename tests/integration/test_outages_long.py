@@ -1,0 +1,121 @@
+"""
+Outages that take longer than a test of every day may: a write that never returns, memory that is short.
+
+As in test_outages: the log directory is on a small file system of its own, and in the end nothing is lost and
+nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fuse_process import need_fuse
+from support.fuse_rules import RuledDirectory
+from support.obeying import OBEYING, StateSite, emits, flushes, started
+from support.outages import begun, ends_well, goes_on, until_in_fallback, until_replayed
+from support.volumes import Volumes, volumes_below
+from support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+
+MIB = 1 << 20
+CGROUP = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture
+def ruled(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[RuledDirectory]:
+    """Give a directory whose operations go wrong by rules; it outlives the site over it."""
+    need_fuse(need_tool)
+    ruled = RuledDirectory(tmp_path / "volume")
+    yield ruled
+    ruled.end()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[StateSite]:
+    """Give a site that ends with the test."""
+    with StateSite(tmp_path / "site") as site:
+        yield site
+
+
+@pytest.fixture
+def volumes(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Volumes]:
+    """Give what mounts small file systems."""
+    with volumes_below(tmp_path, need_tool) as volumes:
+        yield volumes
+
+
+@pytest.mark.xfail(reason="known: no successor starts while the stuck writer holds writer.lock", strict=False)
+def test_a_write_that_does_not_return_is_left_to_a_successor(ruled: RuledDirectory, site: StateSite) -> None:
+    """
+    The writer is stuck in the kernel and outlives its SIGKILL: its successor writes to the fallback alone.
+
+    When the write returns at last, the stuck one is dead, and the files have had one appender.
+    """
+    try:
+        app = begun(site, ruled.path / "logs")
+        stuck = site.writer()
+        ruled.set("write * hang")
+        goes_on(app, "hanging")
+        site.until_reason("heartbeat_stale", timeout_sec=60)
+        until_in_fallback(site)
+        assert site.writer() != stuck
+        goes_on(app, "with_a_successor")
+        ruled.set()
+        until(lambda: not os.path.exists(f"/proc/{stuck}"), "the end of the stuck writer", 60)
+        goes_on(app, "mended")
+        until_replayed(site)
+        flushes(app)
+        ends_well(site, app)
+    finally:
+        ruled.set()
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Iterator[Path]:
+    """Give a memory group with a limit of 256 MiB."""
+    if not os.access(CGROUP, os.W_OK):
+        pytest.skip("there are no memory groups (v1) to be made here")
+    group = CGROUP / f"pipeline-test-{os.getpid()}"
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(str(256 * MIB))
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text().split(), "an empty group")
+    (group / "memory.force_empty").write_text("0")
+    group.rmdir()
+
+
+def test_a_memory_limit_while_the_log_volume_is_down(site: StateSite, volumes: Volumes, cgroup: Path) -> None:
+    """Neither the application nor its restart is killed for memory: lanes are charged to its group."""
+    volume = volumes.memory("logs", "size=2m")
+    volume.fill()
+    fallback = volumes.disk("fallback", size=16 * MIB)
+    site.log_dir = volume.point / "logs"
+    fallback.fill()
+    options = {"fallback_dir": str(fallback.point), "state_dir": str(site.home / "state")}
+    site.state_dir = options["state_dir"]
+    for life in range(2):
+        join = ("sh", "-c", f'echo $$ > {cgroup}/cgroup.procs; exec "$@"', "sh")
+        app = site.command(
+            [*join, sys.executable, str(site.script(OBEYING))],
+            SITE_OPTIONS=json.dumps(options),
+        )
+        app.expect("ready")
+        for part in range(10):
+            assert emits(app, f"life{life}_{part}", 20_000, 900) == 20_000
+        app.tell("end")
+        assert app.wait() == 0
+    volume.remount("size=800m")
+    volume.free()
+    fallback.free()
+    app = started(site, **options)
+    until_replayed(site)
+    ends_well(site, app)
