@@ -99,8 +99,8 @@ def test_a_memory_limit_while_the_log_volume_is_down(site: StateSite, volumes: V
     site.log_dir = volume.point / "logs"
     site.log_dir.mkdir()
     volume.forbid(site.log_dir)
-    fallback = volumes.disk("fallback", size=16 * MIB)
-    fallback.fill()
+    fallback = volumes.disk("fallback")
+    fallback.forbid(fallback.point)
     options = {"fallback_dir": str(fallback.point), "state_dir": str(site.home / "state")}
     site.state_dir = options["state_dir"]
     for life in range(2):
@@ -115,7 +115,7 @@ def test_a_memory_limit_while_the_log_volume_is_down(site: StateSite, volumes: V
         app.tell("end")
         assert app.wait() == 0
     volume.allow()
-    fallback.free()
+    fallback.allow()
     app = started(site, **options)
     goes_on(app, "healed")
     flushes(app)
