@@ -69,7 +69,9 @@ def read_stores(stores: Iterable[Path], findings: Findings) -> Stored:
         try:
             uri = f"file:{quote(str(path))}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=WAIT_SEC)) as connection:
-                _read(connection, path, stored, findings)
+                # One that was never finished being made, on a full volume, has no table and holds nothing.
+                if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                    _read(connection, path, stored, findings)
         except sqlite3.Error as error:
             sentence = f"the fallback store cannot be read: {visible(str(error))}"
             findings.add(Finding(Kind.UNREADABLE, sentence, str(path), check="fallback"))

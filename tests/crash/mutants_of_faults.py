@@ -34,12 +34,12 @@ FAULTS = (
     (
         "zeros of a disk lane delivered",
         _POWER,
-        (("pipeline/queue/tailer.py", 'hole = piece.find(b"\\0")', "hole = -1"),),
+        (("pipeline/queue/opened.py", 'hole = piece.find(b"\\0")', "hole = -1"),),
     ),
     (
         "end of a producer told by its lane alone",
         _POWER,
-        (("pipeline/queue/tailer.py", "max(self.stored_last, segment.header", "max(0, segment.header"),),
+        (("pipeline/queue/tailer.py", "max(self.stored_last, segment.last_number)", "segment.last_number"),),
     ),
     (
         "files not asked after a power cut",

@@ -118,7 +118,7 @@ def fill(place: Path) -> Path:
 
 def segments(parent: Path) -> list[Path]:
     """Return the segments below a directory."""
-    return list(parent.glob("*/*.seg"))
+    return [path for kind in ("seg", "taken") for path in parent.glob(f"*/*.{kind}")]
 
 
 def health_of(site: StateSite) -> list[str]:
