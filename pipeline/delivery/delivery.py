@@ -98,11 +98,6 @@ class Delivery:
             return False
         return True
 
-    def close_breaker_after(self, *, works: bool) -> None:
-        """Note how another append to the log directory ended: replay is as good a trial as a batch."""
-        if self.breaker.state == HALF_OPEN and works:
-            self._worked()
-
     def leave(self, reason: str) -> None:
         """Open the breaker: this writer may not touch the files for now."""
         self.error = reason
@@ -149,7 +144,7 @@ class Delivery:
         retreat.end()
         if self.pump.needs_files:
             recovery.by_files(self.pump, self._beat)
-        if not self.backoff.is_failing:
+        if self.pump.page.open_intent() is None:
             return
         self.pump.days.check_volume()
         if not self.pump.resume():

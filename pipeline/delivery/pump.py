@@ -255,6 +255,7 @@ class Pump:
         self.page.propose(intent)
         self.days.manifests.propose(file, intent.offset, chunks, counts)
         if file.change() != INTACT:  # somebody wrote while we read and counted: look again
+            self.page.withdraw()
             return self._append(period, slices, skipped, is_again=is_again)
         self.finish(file, intent, chunks)
         return True

@@ -84,6 +84,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     """
     pump.needs_files = True
     pump.retreat.load()
+    pump.forget_unsynced()
     failpoint.reach("writer.recover.files")
     named = pump.page.named_files | {intent.file for intent in pump.page.intents.values()}
     pump.page.distrust()

@@ -215,10 +215,10 @@ class Fallback:
     def _require_room(self, size: int) -> None:
         try:
             file = self._require_whole()
-            if file.used_bytes() + size <= self.max_bytes:
+            if file.used_bytes() + size <= self.max_bytes and file.has_volume_room(size):
                 return
             file.shorten_log()
-            used = file.used_bytes()
+            used, has_room = file.used_bytes(), file.has_volume_room(size)
         except (sqlite3.Error, OSError) as error:
             if is_damage(error):
                 return  # the transaction that follows replaces it
@@ -229,6 +229,13 @@ class Fallback:
                 where=str(self.path),
                 cause=f"{used / MIB:.1f} MiB are used",
                 remedy="Repair the log directory, or raise fallback_max_mb",
+            )
+        if not has_room:
+            raise FallbackFull(
+                "the volume of the fallback store is nearly full",
+                where=str(self.path),
+                cause=f"{size / MIB:.1f} MiB more would leave no room to empty it again",
+                remedy="Make room there, or set fallback_dir to another volume",
             )
 
     def _opened(self) -> FallbackFile:

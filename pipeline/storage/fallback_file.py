@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pipeline.errors import FallbackError
 from pipeline.host import clock, failpoint, files
-from pipeline.limits import FALLBACK_BUSY_SEC, FALLBACK_WAL_BYTES
+from pipeline.limits import FALLBACK_BUSY_SEC, FALLBACK_WAL_BYTES, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +56,7 @@ CREATE TRIGGER slice_removed AFTER DELETE ON slices BEGIN
     DELETE FROM totals WHERE reason = OLD.reason AND rows = 0;
 END;
 """
+_VOLUME_RESERVE_BYTES: Final = 8 * MIB
 _PAGE_BYTES: Final = 65536
 """Most rows are long: they go over few pages, and a long log has few frames to look through."""
 _SHRINK_COPY_BYTES: Final = 4 << 20
@@ -104,6 +105,17 @@ class FallbackFile:
     def is_replaced(self) -> bool:
         """Whether one of the files is no longer the one that we opened, or has no name any more."""
         return self._found() != self._identities
+
+    def has_volume_room(self, size: int) -> bool:
+        """
+        Whether the volume takes `size` more bytes and what it takes to get rid of them again.
+
+        They go to the log, from there to the database, and their removal is written, too: a store that has
+        filled its own volume could never be emptied.
+        """
+        volume = os.statvfs(self.path.parent)
+        free, whole = (count * volume.f_frsize for count in (volume.f_bavail, volume.f_blocks))
+        return free >= 2 * size + self._log_bytes() + min(_VOLUME_RESERVE_BYTES, whole // 16)
 
     def used_bytes(self) -> int:
         """Return the room taken on the volume, log included, without the pages that are free inside."""

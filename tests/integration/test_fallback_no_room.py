@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.slices import A, make, row
 
-from pipeline.errors import FallbackError, FallbackFull
+from pipeline.errors import FallbackError
 
 ROW = 200_000
 
@@ -31,8 +31,6 @@ def fill(store, first: int) -> int:
     for number in range(first, first + 200):
         try:
             store.store([row(A, number, number, fill=ROW)], {A: number})
-        except FallbackFull:
-            raise
         except FallbackError:
             return number
     raise AssertionError("the volume never refused")

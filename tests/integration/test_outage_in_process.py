@@ -258,6 +258,25 @@ def test_while_files_and_fallback_refuse_records_stay_queued(rig: Rig, disk: Dis
     all_there(rig)
 
 
+def test_a_batch_that_was_written_by_half_when_all_refused_is_finished_first(rig: Rig) -> None:
+    """The breaker opens over half a line and a store in doubt; the next batch begins behind it."""
+    emitter = begun(rig)
+    settle = rig.writer.fallback.settle
+    rig.writer.fallback.settle = lambda: False
+    for tag in range(10, 30):
+        rig.emit(emitter, tag)
+    rig.write_room = 700
+    rig.step()
+    assert not rig.day_files()[0].read_bytes().endswith(b"\n")
+    rig.writer.pump.retreat.is_store_in_doubt = True
+    run(rig, 60)
+    assert rig.writer.delivery.breaker.state == "open"
+    rig.writer.fallback.settle = settle
+    rig.write_room = None
+    rig.writer.delivery.hurry()
+    all_there(rig)
+
+
 @pytest.mark.parametrize(
     "point",
     [
