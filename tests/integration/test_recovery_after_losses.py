@@ -66,6 +66,26 @@ def test_after_a_power_loss_records_are_found_by_sets_and_not_by_a_maximum(disk_
     drained(rig, 30)
 
 
+def test_a_writer_killed_while_it_cuts_out_a_hole_is_followed_by_one_that_does(disk_rig: Rig) -> None:
+    """Zeros stand where a write did not reach the disk; twice in a row the writer dies on finding them."""
+    rig = disk_rig
+    emitter = rig.producer()
+    rig.start_writer()
+    for tag in range(30):
+        rig.emit(emitter, tag)
+    rig.step(10)
+    rig.kill_writer()
+    rig.abandon(emitter)
+    path = rig.day_files()[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:900] + bytes(400) + content[1300:])
+    shutil.rmtree(rig.places.runtime_dir)
+    for _ in range(2):
+        assert rig.run_until_killed("writer.recover.hole")
+    drained(rig, 30)
+    assert b"\0" not in path.read_bytes()
+
+
 def test_after_a_power_loss_a_segment_that_came_back_is_not_written_twice(disk_rig: Rig) -> None:
     """The unlink of a released segment was not on the disk yet when the power went."""
     rig = disk_rig
