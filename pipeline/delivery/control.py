@@ -1,7 +1,7 @@
 """
 The control page: what the writer is about to append, what it has committed, and what of it is durable.
 
-    0        8         16          24       4 KiB          + 128 KiB     + 128 KiB      + 128 KiB
+    0        8         16          24       4 KiB          + 128 KiB     + 128 KiB      + 32 KiB
     +--------+---------+-----------+--------+--------------+-------------+--------------+------------+
     | magic  | version | committed | state  | intent, even | intent, odd | synced, even | synced, odd |
     +--------+---------+-----------+--------+--------------+-------------+--------------+------------+
@@ -52,7 +52,9 @@ _RETREATING: Final = 2
 _INTENTS_OFFSET: Final = 4096
 _SLOT_HEAD: Final = struct.Struct("=II")
 _SYNCED_OFFSET: Final = _INTENTS_OFFSET + 2 * INTENT_BYTES_MAX
-_PAGE_BYTES: Final = _SYNCED_OFFSET + 2 * INTENT_BYTES_MAX
+_SYNCED_BYTES_MAX: Final = 32 * 1024
+"""Some 900 lanes; the page has to fit into a small memory."""
+_PAGE_BYTES: Final = _SYNCED_OFFSET + 2 * _SYNCED_BYTES_MAX
 
 require(_HEAD.size <= _INTENTS_OFFSET, "the control page's head fits its room")
 
@@ -156,9 +158,9 @@ class ControlPage:
         """Write down what is durable now, before anybody is told."""
         self._synced_turn += 1
         data = orjson.dumps([self._synced_turn, *synced])
-        if len(data) > INTENT_BYTES_MAX - _SLOT_HEAD.size:
+        if len(data) > _SYNCED_BYTES_MAX - _SLOT_HEAD.size:
             data = orjson.dumps([self._synced_turn, *Synced(-1)])
-        offset = _SYNCED_OFFSET + (self._synced_turn % 2) * INTENT_BYTES_MAX
+        offset = _SYNCED_OFFSET + (self._synced_turn % 2) * _SYNCED_BYTES_MAX
         files.pwrite_all(self.fd, _SLOT_HEAD.pack(len(data), zlib.crc32(data)) + data, offset)
         self.synced = synced
         failpoint.reach("writer.synced.noted")
@@ -236,7 +238,7 @@ class ControlPage:
 
     def _load_synced(self, slot: int) -> tuple[int, Synced]:
         """Return (turn, what was durable) of a slot, nothing for one that was being written."""
-        found = self._load_json(_SYNCED_OFFSET + slot * INTENT_BYTES_MAX)
+        found = self._load_json(_SYNCED_OFFSET + slot * _SYNCED_BYTES_MAX)
         if not found:
             return 0, Synced()
         turn, records, named, lanes = found
