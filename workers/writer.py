@@ -108,7 +108,7 @@ class Writer:
         self.delivery = Delivery(
             self.pump,
             self.settings,
-            probe=self._probe,
+            probe=lambda: self._footing.probe(self.pump, self.checkpoint),
             is_pressed=lambda: is_pressed(self.places, self.settings),
             note=self.journal.note,
             beat=self.beat,
@@ -139,10 +139,6 @@ class Writer:
         self.recovered_by = self._recover_files()
         self.days.manifests.recover(self.beat)
         return adopted
-
-    def _probe(self) -> None:
-        """See that the log directory takes files. OSError when not."""
-        self._footing.probe(self.pump, self.checkpoint)
 
     def run(self) -> int:
         """Work until nobody is left or the supervisor says stop; returns the exit code."""
@@ -231,6 +227,8 @@ class Writer:
 
     def _finish_lanes(self) -> None:
         """Announce and remove the lanes that have ended and are durable to their end."""
+        if self.pump.is_unsettled:
+            return  # the files say how a lane ended, and cannot be asked yet
         for lane in self.lanes.all():
             self.announcer.drops(lane)
             if not self._is_own(lane.producer) and lane.tailer.is_done():

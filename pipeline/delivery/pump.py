@@ -99,8 +99,7 @@ class Pump:
         if slices:
             self._append(period, slices, skipped)
             return True
-        for piece in skipped:
-            self.advance([piece])
+        self.advance(skipped)
         return bool(skipped)
 
     def ask_files(self) -> None:
@@ -201,6 +200,11 @@ class Pump:
         self._unsynced.clear()
         self._lost.clear()
         self.unsynced_bytes = 0
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether positions may change yet: the files have to be asked, or a retreat is not finished."""
+        return self.needs_files or self.is_retreating
 
     def require_settled(self) -> None:
         """Refuse to go on while a retreat is not finished: OSError."""

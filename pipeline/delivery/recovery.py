@@ -181,6 +181,8 @@ def _first_unstored(tailer: Tailer, known: set[int]) -> bytes:
         segment = tailer.segments[number]
         segment.refresh()
         start = max(offset, segment.start) if number == serial else segment.start
+        if start >= segment.end:
+            continue  # a power loss may leave a segment that ends before its position
         for line in segment.read(start, segment.end).splitlines(keepends=True):
             if stored.number_of(line) not in known:
                 return line

@@ -4,16 +4,16 @@ import errno
 import json
 import os
 import shutil
-import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.outage_rig import Disk, all_there, begun, held, rows, run
 from support.rig import Rig
 
-from pipeline.storage import day_file
+from pipeline.delivery import recovery
+from pipeline.verification import verify
 
 
 @pytest.fixture
@@ -24,81 +24,10 @@ def rig() -> Iterator[Rig]:
     made.close()
 
 
-class Disk:
-    """Refuses what a test says, for the day files and the probe alone."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.refuses: dict[str, int] = {}
-        """errno by operation: "write" (and the probe), "fsync"."""
-        self.loses_on_fsync = False
-        self.patch = monkeypatch
-        self._append, self._fsync = day_file.DayFile.append, os.fsync
-
-        def append(file: day_file.DayFile, chunks: list[bytes]) -> None:
-            self._check("write")
-            self._append(file, chunks)
-
-        monkeypatch.setattr(day_file.DayFile, "append", append)
-        monkeypatch.setattr(day_file.os, "fsync", self._fsyncing)
-
-    def _check(self, operation: str) -> None:
-        if operation in self.refuses:
-            number = self.refuses[operation]
-            raise OSError(number, os.strerror(number))
-
-    def _fsyncing(self, fd: int) -> None:
-        if Path(os.readlink(f"/proc/self/fd/{fd}")).suffix == ".jsonl":
-            self._check("fsync")
-        elif ".probe-" in os.readlink(f"/proc/self/fd/{fd}"):
-            self._check("write")
-        self._fsync(fd)
-
-
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> Disk:
     """Give a disk that a test can break."""
     return Disk(rig.patch)
-
-
-def begun(rig: Rig, count: int = 10) -> Any:
-    """Return a producer whose first records are in the files and durable."""
-    emitter = rig.producer()
-    rig.start_writer()
-    for tag in range(count):
-        rig.emit(emitter, tag)
-    rig.drain()
-    return emitter
-
-
-def run(rig: Rig, seconds: float, each: Callable[[], object] = lambda: None) -> None:
-    """Let the writer run for a time of the rig's clock."""
-    end = rig.mono + seconds
-    while rig.mono < end:
-        each()
-        rig.step(2)
-        rig.pass_time(0.25)
-
-
-def rows(rig: Rig) -> list[tuple[Any, ...]]:
-    """Return what is in the fallback store, as anybody reads it."""
-    path = rig.writer.fallback.path
-    if not path.exists():
-        return []
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        return connection.execute("SELECT producer, first, last, count, reason FROM slices").fetchall()
-
-
-def held(rig: Rig) -> int:
-    """Return how many records are in the fallback store."""
-    return sum(row[3] for row in rows(rig))
-
-
-def all_there(rig: Rig) -> None:
-    """After everything works again, each record is in the files once and the store is empty."""
-    rig.drain()
-    rig.check_positions()
-    assert rig.tags() == Counter(rig.tags_emitted)
-    assert rows(rig) == []
 
 
 def test_a_short_failure_is_retried_and_nothing_goes_to_the_fallback(rig: Rig, disk: Disk) -> None:
@@ -351,6 +280,27 @@ def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig,
     put_back()
     run(rig, 70)
     all_there(rig)
+
+
+def test_no_lane_is_finished_before_the_files_could_be_asked(rig: Rig) -> None:
+    """Positions are gone and files cannot be read yet: how a producer ended is not told, its lane stays."""
+    emitter = begun(rig)
+    rig.kill_writer()
+    rig.abandon(emitter)
+    rig.page.write_bytes(b"")
+    real = recovery.stored.stored_numbers
+
+    def refusing(*_arguments: Any, **_more: Any) -> dict[str, set[int]]:
+        raise OSError(errno.EIO, "injected")
+
+    rig.patch.setattr(recovery.stored, "stored_numbers", refusing)
+    rig.start_writer()
+    run(rig, 10)
+    assert emitter.appenders()[0].lane.producer in rig.writer.lanes.watched
+    rig.patch.setattr(recovery.stored, "stored_numbers", real)
+    run(rig, 70)
+    all_there(rig)
+    assert verify(rig.places.log_dir).ok
 
 
 def test_a_first_writer_of_all_begins_with_the_fallback(rig: Rig) -> None:

@@ -1,0 +1,84 @@
+"""A log volume that fails under the rig's writer, as a test says, and a look into its fallback store."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.rig import Rig
+
+from pipeline.storage import day_file
+
+
+class Disk:
+    """Refuses what a test says, for the day files and the probe alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses: dict[str, int] = {}
+        """errno by operation: "write" (and the probe), "fsync"."""
+        self.loses_on_fsync = False
+        self.patch = monkeypatch
+        self._append, self._fsync = day_file.DayFile.append, os.fsync
+
+        def append(file: day_file.DayFile, chunks: list[bytes]) -> None:
+            self._check("write")
+            self._append(file, chunks)
+
+        monkeypatch.setattr(day_file.DayFile, "append", append)
+        monkeypatch.setattr(day_file.os, "fsync", self._fsyncing)
+
+    def _check(self, operation: str) -> None:
+        if operation in self.refuses:
+            number = self.refuses[operation]
+            raise OSError(number, os.strerror(number))
+
+    def _fsyncing(self, fd: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{fd}")).suffix == ".jsonl":
+            self._check("fsync")
+        elif ".probe-" in os.readlink(f"/proc/self/fd/{fd}"):
+            self._check("write")
+        self._fsync(fd)
+
+
+def begun(rig: Rig, count: int = 10) -> Any:
+    """Return a producer whose first records are in the files and durable."""
+    emitter = rig.producer()
+    rig.start_writer()
+    for tag in range(count):
+        rig.emit(emitter, tag)
+    rig.drain()
+    return emitter
+
+
+def run(rig: Rig, seconds: float, each: Callable[[], object] = lambda: None) -> None:
+    """Let the writer run for a time of the rig's clock."""
+    end = rig.mono + seconds
+    while rig.mono < end:
+        each()
+        rig.step(2)
+        rig.pass_time(0.25)
+
+
+def rows(rig: Rig) -> list[tuple[Any, ...]]:
+    """Return what is in the fallback store, as anybody reads it."""
+    path = rig.writer.fallback.path
+    if not path.exists():
+        return []
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        return connection.execute("SELECT producer, first, last, count, reason FROM slices").fetchall()
+
+
+def held(rig: Rig) -> int:
+    """Return how many records are in the fallback store."""
+    return sum(row[3] for row in rows(rig))
+
+
+def all_there(rig: Rig) -> None:
+    """After everything works again, each record is in the files once and the store is empty."""
+    rig.drain()
+    rig.check_positions()
+    assert rig.tags() == Counter(rig.tags_emitted)
+    assert rows(rig) == []
