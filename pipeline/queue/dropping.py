@@ -124,8 +124,11 @@ class Dropper:
                 draft, files.CREATE, 0o600
             )  # first, for nothing is read where nothing can be written
             try:
+                # In this order: another dropper replaces the segment before it removes the stub that it has
+                # taken over. Who sees no stub any more then sees that the segment is one, and lets it be.
+                before = _stub_before(victim)
                 whole = _read_whole(victim.serial, victim.path)
-                before = _stub_before(whole)
+                before = before if before is not None and before.is_followed_by(whole) else None
                 frees = not whole.header.is_stub and self._write_stub(fd, whole, before)
             finally:
                 os.close(fd)
@@ -189,16 +192,16 @@ class _Whole(NamedTuple):
         return is_next and (mine.period == other.header.period or mine.end == mine.start)
 
 
-def _stub_before(whole: _Whole) -> _Whole | None:
-    """Return the stub before a segment, when that one's can take it over: not taken, and small."""
-    segments = chain.segments_in(whole.path.parent)
-    serial = max((serial for serial in segments if serial < whole.serial), default=0)
+def _stub_before(victim: Victim) -> _Whole | None:
+    """Return the stub before a segment, when that one's may take it over: not taken, and small."""
+    segments = chain.segments_in(victim.path.parent)
+    serial = max((serial for serial in segments if serial < victim.serial), default=0)
     if not serial or segments[serial].name != segment_name(serial):
         return None
     if segments[serial].stat().st_size > _MERGED_BYTES_MAX:
         return None
     before = _read_whole(serial, segments[serial])
-    return before if before.header.is_stub and before.is_followed_by(whole) else None
+    return before if before.header.is_stub else None
 
 
 def _put(draft: Path, victim: Victim, before: _Whole | None) -> None:
