@@ -24,6 +24,7 @@ Another place than /dev/shm for the runtime directory.
 Has to be the same for all processes of a pipeline.
 """
 
+QUARANTINE: Final = "quarantine"
 _DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
 
 
@@ -61,6 +62,11 @@ class Places(NamedTuple):
     def belongings_dir(self) -> Path:
         """What belongs to the files: append lock, manifests, checkpoint, quarantine."""
         return self.log_dir / ".pipeline"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """What was cut from files or is damaged, for somebody to look at."""
+        return self.belongings_dir / QUARANTINE
 
     @property
     def unknown_lanes_dir(self) -> Path:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from pipeline.errors import FallbackError
 from pipeline.host import files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import MIB
 from pipeline.queue import adoption, usage
 from pipeline.storage import fallback_places
 from pipeline.storage.fallback import Fallback
@@ -127,14 +126,7 @@ def fallback_for(
             files.write_json(places.runtime(_FALLBACK_NOTE), {"path": str(path)})
         except OSError as error:
             note(f"the place of the fallback store is not noted: {error}")
-    return Fallback(
-        path,
-        max_bytes=int(settings.fallback_max_mb * MIB),
-        quarantine_dir=places.belongings_dir / "quarantine",
-        about={"log_dir": str(places.log_dir), "instance": places.instance},
-        beat=beat,
-        note=note,
-    )
+    return Fallback.of(places, settings, path, places.instance, beat=beat, note=note)
 
 
 def _chosen(places: Places, settings: Settings, instance: str, note: Callable[[str], None]) -> Path:

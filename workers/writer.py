@@ -2,7 +2,7 @@
 The writer: the one process that appends to the day files of an instance.
 
 Its main loop is `step()`: look into the lanes, append, sync when due, finish lanes that ended, say how it is.
-It holds the append lock all its life and does nothing to a file without it.
+It does nothing to a file without the append lock; while it has not got that, it writes to the fallback.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def _tell(places: Places, outcomes: dict[Path, Outcome], seconds: float, *, as_j
         else "nothing to replay"
     )
     if quarantined:
-        where = shown(places.belongings_dir / "quarantine")
+        where = shown(places.quarantine_dir)
         click.echo(f"{quarantined:,} rows have a wrong checksum; they are kept in {where}", err=True)
     for store, one in outcomes.items():
         if one.trouble:

@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline import launch
-from pipeline.delivery.replay import QUARANTINE, Replay
+from pipeline.delivery.replay import Replay
 from pipeline.errors import FallbackBusy, FallbackError, PipelineError
 from pipeline.host import clock, files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import BATCH_BYTES_MAX, MIB
+from pipeline.limits import BATCH_BYTES_MAX
 from pipeline.queue import bell
 from pipeline.storage import fallback_places, fallback_reader
 from pipeline.storage.fallback import Fallback
@@ -135,7 +135,9 @@ class StoreRun:
         lock, instance = self._append_lock()
         if lock is None:
             return False
-        fallback = fallback_for(self._store, self._places, self._settings)
+        fallback = Fallback.of(
+            self._places, self._settings, self._store, fallback_places.instance_of(self._store)
+        )
         run = Replay(
             fallback,
             self._places,
@@ -167,16 +169,6 @@ class StoreRun:
                 return lock, instance
             lock.close()
         return None, ""
-
-
-def fallback_for(store: Path, places: Places, settings: Settings) -> Fallback:
-    """Return a store that exists, for replaying it."""
-    return Fallback(
-        store,
-        max_bytes=int(settings.fallback_max_mb * MIB),
-        quarantine_dir=places.belongings_dir / QUARANTINE,
-        about={"log_dir": str(places.log_dir), "instance": fallback_places.instance_of(store)},
-    )
 
 
 def scope_of(store: Path, since: str) -> Scope | None:

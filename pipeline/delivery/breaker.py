@@ -26,7 +26,6 @@ class Breaker:
         self.state = CLOSED
         self.failures = 0
         """Failed attempts in a row."""
-        self.opened_at = 0.0
         self.probe_at = 0.0
         """When an open breaker is probed next."""
         self._failures_max = failures_max
@@ -43,7 +42,6 @@ class Breaker:
     def open(self, now: float) -> None:
         """Open it, or open it again after a trial that failed: the next probe is then later."""
         if self.state == CLOSED:
-            self.opened_at = now
             self._probe_sec = self._probe_first_sec
         self.state = OPEN
         self.probe_at = now + self._probe_sec
@@ -68,7 +66,3 @@ class Breaker:
             self.state = HALF_OPEN
         else:
             self.open(now)
-
-    def open_sec(self, now: float) -> float:
-        """Return for how long it has not been closed."""
-        return 0.0 if self.state == CLOSED else now - self.opened_at

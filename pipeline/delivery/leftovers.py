@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.delivery.replay import QUARANTINE, Replay
+from pipeline.delivery.replay import Replay
 from pipeline.errors import FallbackBusy
 from pipeline.host import clock
-from pipeline.limits import MIB
 from pipeline.storage import fallback_places, fallback_rows
 from pipeline.storage.fallback import Fallback
 
@@ -110,9 +109,5 @@ class Leftovers:
         return store, run
 
     def _store(self, path: Path) -> Fallback:
-        return Fallback(
-            path,
-            max_bytes=int(self._settings.fallback_max_mb * MIB),
-            quarantine_dir=self._places.belongings_dir / QUARANTINE,
-            beat=self._beat,
-        )
+        instance = fallback_places.instance_of(path)
+        return Fallback.of(self._places, self._settings, path, instance, beat=self._beat)

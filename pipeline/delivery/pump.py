@@ -152,7 +152,7 @@ class Pump:
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
-        if self._lost or self._unsynced:
+        if not self.is_all_durable:
             return  # not yet: deliver() writes the lost again first, and the next sync() publishes
         self.publish()
         self.days.manifests.publish(self.days.open.values())
@@ -165,10 +165,7 @@ class Pump:
         moved = [lane for lane in self.lanes.all() if lane.tailer.durable < lane.tailer.written]
         for lane in self.lanes.all():
             lane.tailer.note_durable()
-        resized = [file for file in self.days.open.values() if file.published_size != file.synced_size]
-        for file in resized:
-            file.published_size = file.synced_size
-        if moved or resized:
+        if self.days.publish_sizes() or moved:
             self.note_synced()
         for lane in moved:
             lane.store_position()
@@ -180,26 +177,28 @@ class Pump:
 
     def note_synced(self) -> None:
         """Have the page say how long the files and how far the lanes are durable."""
-        files_open = self.days.open.values()
-        self.page.note_synced(
-            Synced(
-                self.durable_records,
-                {file.name: (file.device, file.inode, file.published_size) for file in files_open},
-                {lane.producer: lane.tailer.durable for lane in self.lanes.all()},
-            )
-        )
+        lanes = {lane.producer: lane.tailer.durable for lane in self.lanes.all()}
+        self.page.note_synced(Synced(self.durable_records, self.days.published(), lanes))
 
     def sync_all(self) -> None:
-        """Sync, after what a deleted file has lost is written again. OSError when a disk refuses."""
+        """Sync until all is durable, what a deleted file has lost included. OSError when it cannot be."""
+        self.sync()
         while self._lost:
             self._deliver_lost()
-        self.sync()
+            self.sync()
+        if not self.is_all_durable:
+            raise OSError(errno.ESTALE, "a file with records that are not durable is closed")
 
     def forget_unsynced(self) -> None:
         """Forget what is not durable: it is going to be delivered again, from the lanes."""
         self._unsynced.clear()
         self._lost.clear()
         self.unsynced_bytes = 0
+
+    @property
+    def is_all_durable(self) -> bool:
+        """Whether no file holds, or has lost, what is written and not durable."""
+        return not self._unsynced and not self._lost
 
     @property
     def is_unsettled(self) -> bool:

@@ -19,7 +19,7 @@ Invariants                                                                  cras
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.storage.fallback import Fallback
     from pipeline.storage.fallback_rows import StoredRow
-
-QUARANTINE: Final = "quarantine"
 
 
 class Replay:
@@ -66,7 +64,7 @@ class Replay:
         self.quarantined = 0
         self._fallback = fallback
         self._log_dir = places.log_dir
-        self._quarantine_dir = places.belongings_dir / QUARANTINE
+        self._quarantine_dir = places.quarantine_dir
         self._instance = instance
         self._settings = settings
         self._since = since

@@ -110,7 +110,7 @@ class Retreat:
         """
         self.settle_store()
         self.end()
-        if not self.pump.days.open and self.pump.page.open_intent() is None:
+        if self.pump.is_all_durable and not self.pump.days.open and self.pump.page.open_intent() is None:
             return
         failpoint.reach("writer.leave.before")
         try:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pipeline.host import clock, failpoint, files
 from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
-from pipeline.storage import naming, stored
+from pipeline.storage import naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.directories import make_log_dir
 from pipeline.storage.manifests import Manifests
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, str, int], None]
 """(file, change, bytes) of something that somebody else did to a file."""
-
-_QUARANTINE: Final = "quarantine"
 
 
 class Days:
@@ -94,10 +92,6 @@ class Days:
         else:
             file.size = file.synced_size = file.actual_size()
         return change
-
-    def abandon(self, file: DayFile) -> None:
-        """Write on in a part; the file gets no more bytes."""
-        self._continue_in_part(file)
 
     def cut(self, name: str, device: int, inode: int, size: int) -> None:
         """
@@ -182,9 +176,7 @@ class Days:
 
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
-        directory = self._places.belongings_dir / _QUARANTINE
-        files.make_private(directory)
-        (directory / f"{file}.{offset}.{clock.wall_ns()}").write_bytes(data)
+        quarantine.keep(self._places.quarantine_dir, f"{file}.{offset}", data)
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint has to remember of the open files."""
@@ -192,6 +184,17 @@ class Days:
             file.name: {"device": file.device, "inode": file.inode, "size": file.synced_size}
             for file in self.open.values()
         }
+
+    def publish_sizes(self) -> bool:
+        """Take the synced sizes for what positions are published with; whether one has changed."""
+        resized = [file for file in self.open.values() if file.published_size != file.synced_size]
+        for file in resized:
+            file.published_size = file.synced_size
+        return bool(resized)
+
+    def published(self) -> dict[str, tuple[int, int, int]]:
+        """Return (device, inode, size) of each open file, by name, as of the last `publish_sizes`."""
+        return {file.name: (file.device, file.inode, file.published_size) for file in self.open.values()}
 
     def close(self) -> None:
         """Close all files."""

@@ -18,11 +18,12 @@ Invariants                                                                 unit/
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pipeline.errors import FallbackError, FallbackFull
 from pipeline.host import clock, files
 from pipeline.limits import MIB
+from pipeline.paths import QUARANTINE
 from pipeline.storage import fallback_file, fallback_salvage, fallback_tables
 from pipeline.storage.fallback_file import FallbackFile
 from pipeline.storage.fallback_tables import EMPTY, CutMark, FallbackRow, FallbackSummary
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
+
 __all__ = ["CutMark", "Fallback", "FallbackRow", "FallbackSummary", "is_damage"]
 
 Found = TypeVar("Found")
-_QUARANTINE: Final = "quarantine"
 _ROW_OVERHEAD_BYTES: Final = 512
 """What a row takes beside its bytes, on the safe side: columns, page heads, the last page's rest."""
 
@@ -67,6 +70,17 @@ class Fallback:
         self._positions: dict[str, int] = {}
         self._cuts: dict[tuple[str, int, int], int] = {}
         self._summary = EMPTY
+
+    @classmethod
+    def of(cls, places: Places, settings: Settings, path: Path, instance: str, **more: Any) -> Self:
+        """Return a store of a log directory, as the settings want it; `more` are `beat` and `note`."""
+        return cls(
+            path,
+            max_bytes=int(settings.fallback_max_mb * MIB),
+            quarantine_dir=places.quarantine_dir,
+            about={"log_dir": str(places.log_dir), "instance": instance},
+            **more,
+        )
 
     @property
     def is_open(self) -> bool:
@@ -288,7 +302,7 @@ class Fallback:
         fallback_tables.put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
 
     def _move_aside(self) -> Path:
-        beside = self.path.parent / _QUARANTINE
+        beside = self.path.parent / QUARANTINE
         # The quarantine may be on another volume, or on the one that has failed: nothing is made there then.
         if self.quarantine_dir.parent.is_dir():
             try:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.host import clock, files
+from pipeline.host import files
+from pipeline.paths import QUARANTINE
+from pipeline.storage import quarantine
 from pipeline.storage.manifest import ACCEPTED, BEGIN, CUT, REPAIRED, repairs_name
 from pipeline.storage.manifest_block import BLOCK_BYTES, Block
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.storage.manifest import Chain, Entry
 
 REBUILT: Final = "rebuilt by pipeline repair from what the file had then"
-_QUARANTINE: Final = "quarantine"
 _ENTRIES_MAX: Final = 64
 Range = tuple[int, int]
 
@@ -99,21 +100,12 @@ def _whole_lines(fd: int, place: int, end: int) -> bytes:
         reach *= 2
 
 
-def quarantine(belongings_dir: Path, name: str, data: bytes) -> Path:
-    """Keep bytes that are going to be cut off, durably; return where."""
-    directory = belongings_dir / _QUARANTINE
-    files.make_private(directory)
-    path = directory / f"{name}.{clock.wall_ns()}"
-    files.replace(path, data, durable=True)
-    return path
-
-
 def cut_tail(belongings_dir: Path, path: Path, offset: int) -> int:
     """Cut a file to a size, after what is cut is in quarantine; return how many bytes that were."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         data = files.pread_all(fd, os.fstat(fd).st_size - offset, offset)
-        quarantine(belongings_dir, f"{path.name}.{offset}", data)
+        quarantine.keep(belongings_dir / QUARANTINE, f"{path.name}.{offset}", data)
         os.ftruncate(fd, offset)
         os.fsync(fd)
     finally:
@@ -124,7 +116,7 @@ def cut_tail(belongings_dir: Path, path: Path, offset: int) -> int:
 def drop_lines(belongings_dir: Path, manifest: Path, numbers: Sequence[int]) -> None:
     """Take lines that hold no entry out of a manifest; as it was it goes to quarantine."""
     data = manifest.read_bytes()
-    quarantine(belongings_dir, manifest.name, data)
+    quarantine.keep(belongings_dir / QUARANTINE, manifest.name, data)
     lines = data.split(b"\n")
     kept: list[Any] = [line for number, line in enumerate(lines, 1) if number not in set(numbers)]
     files.replace(manifest, b"\n".join(kept), durable=True)

@@ -72,9 +72,9 @@ MUTANTS = [
         f"{_POINT}[writer.recover.trust]",
         (
             (
-                "pipeline/delivery/recovery.py",
-                "lane.tailer.stored = found[lane.producer] or None",
-                "lane.tailer.stored = None",
+                "pipeline/queue/tailer.py",
+                "        self.stored = numbers or None\n",
+                "        self.stored = None\n",
             ),
         ),
     ),

@@ -104,8 +104,8 @@ FAULTS = (
         (
             (
                 "pipeline/delivery/delivery.py",
-                "return is_well and self.pump.retreat.has_rows",
-                "return False and self.pump.retreat.has_rows",
+                "return not self.error and not self.is_away and self.pump.retreat.may_touch_files",
+                "return False and self.pump.retreat.may_touch_files",
             ),
         ),
     ),
