@@ -45,6 +45,20 @@ def settle(ground: Ground) -> None:
     ground.until_stored(ground.lines() + 400)
 
 
+def until_quiet(ground: Ground, path: Path) -> None:
+    """Wait until a file has not grown for a while."""
+    seen = (-1, 0.0)
+
+    def is_quiet() -> bool:
+        nonlocal seen
+        size = path.stat().st_size
+        if size != seen[0]:
+            seen = (size, time.monotonic())
+        return time.monotonic() - seen[1] > 0.5
+
+    ground.until(is_quiet, "the file to stay as it is")
+
+
 def test_a_day_file_that_is_moved_away_keeps_what_it_has(ground: Ground) -> None:
     """`mv` under the writer: writing goes on in a new file; both together hold each record once."""
     ground.start(small())
@@ -78,8 +92,12 @@ def test_bytes_of_others_in_a_day_file_are_left_alone(ground: Ground, newline: b
     path = ground.day_file()
     stranger = b"2025 a person wrote this"
     ground.foreign.add(stranger)
+    producers = [*ground.kill("app", signal.SIGSTOP), *ground.kill("spawned", signal.SIGSTOP)]
+    until_quiet(ground, path)  # between the writer's look and its append half a line would still be hit
     with path.open("ab") as file:
         file.write(stranger + newline)
+    for pid in producers:
+        os.kill(pid, signal.SIGCONT)
     settle(ground)
     ground.finish()
     if not newline:

@@ -1,7 +1,9 @@
 """Health: its documents and endpoints, and that they answer while the writer is stopped."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -37,6 +39,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Give a site that ends with the test."""
     with Site(tmp_path / "site") as site:
         yield site
+
+
+def bind_steady(busy: socket.socket) -> int:
+    """Bind a port below those the kernel hands out: what other tests ask for must not take it meanwhile."""
+    for port in random.sample(range(20_000, 32_000), 50):
+        with contextlib.suppress(OSError):
+            busy.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def quickest(ask: Callable[[], object]) -> float:
@@ -166,9 +177,8 @@ def test_a_busy_health_port_means_another_port_and_a_reason(site: Site) -> None:
     The second listens elsewhere, says where, and once alone has its port.
     """
     with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
+        port = bind_steady(busy)
         busy.listen()
-        port = busy.getsockname()[1]
         app = site.app(HOLDING, json.dumps({"health_port": port}))
         app.expect("ready")
         health = site.until_reason("health_port_taken")

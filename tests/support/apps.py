@@ -60,6 +60,8 @@ class App:
                 cwd=cwd,
             )
             self._ear, self._mouth = self.process.stdout.fileno(), self.process.stdin.fileno()
+        self._poll = select.poll()  # select(2) knows no descriptor above 1023
+        self._poll.register(self._ear, select.POLLIN)
 
     @property
     def pid(self) -> int:
@@ -116,7 +118,7 @@ class App:
     def _line(self, deadline: float) -> str | None:
         """Return the next line, None at the end of the output or the deadline."""
         while b"\n" not in self._told:
-            ready, _, _ = select.select([self._ear], [], [], max(0.0, deadline - time.monotonic()))
+            ready = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             try:
                 more = os.read(self._ear, 65536) if ready else b""
             except OSError:

@@ -155,6 +155,8 @@ class Rig:
             lane.tailer.close()
         if hasattr(dead, "fallback"):
             dead.fallback.close()
+        if hasattr(dead, "_own"):
+            _drop_lanes(dead._own)
         self._close_what_nobody_holds()
 
     def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
