@@ -14,6 +14,7 @@ it twice.
 from pipeline.app import Pipeline, attach, close, emit, flush, start_pipeline
 from pipeline.errors import NotDurable, PipelineError, SettingsError
 from pipeline.launch import VERSION as __version__  # noqa: N811 - the attribute's name is Python's
+from pipeline.logger import get_logger
 from pipeline.records.context import context
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "context",
     "emit",
     "flush",
+    "get_logger",
     "start_pipeline",
 ]

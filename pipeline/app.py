@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline import endings, launch, settings as settings_table
+from pipeline import endings, inquiry, launch, settings as settings_table
 from pipeline.emitter import Emitter
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files, handlers
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 _ASYNC_POLL_SEC = 0.002
-_HEALTH_TIMEOUT_SEC = 2.0
 _PROMPT_LAUNCHES = 10
 _LAUNCH_BACKOFF_MAX_SEC = 60.0
 
@@ -106,8 +105,8 @@ class Pipeline:
         """Return the document of GET /health, with what this process knows of itself in `producer`."""
         if not self._settings.enabled:
             return {"status": "ok", "reasons": [], "enabled": False}
-        document = fetch_health(self._places) or _absent_health(self._places)
-        return _with_producer(document, self._emitter, self._complaints)
+        document = inquiry.fetch_health(self._places) or inquiry.absent_health(self._places)
+        return inquiry.with_producer(document, self._emitter, self._complaints)
 
     def close(self, timeout: float = 30.0) -> bool:
         """
@@ -217,6 +216,18 @@ def default() -> Pipeline:
     return _default
 
 
+def default_or_none() -> Pipeline | None:
+    """Return the default pipeline of this process, None when there is none."""
+    return _default
+
+
+def replace_default(pipeline: Any) -> Any:
+    """Put something with the face of a Pipeline in the default one's place; returns what was there."""
+    global _default
+    before, _default = _default, pipeline
+    return before
+
+
 def emit(action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
     """Emit into the default pipeline; 0 when there is none."""
     if _default is None:
@@ -236,24 +247,9 @@ def close(timeout: float = 30.0) -> bool:
     return pipeline is None or pipeline.close(timeout)
 
 
-def fetch_health(places: Places, timeout_sec: float = _HEALTH_TIMEOUT_SEC) -> dict[str, Any] | None:
-    """Return the health document from the running supervisor, None when nobody answers."""
-    import http.client
-    import json
-
-    address = launch.health_address(places)
-    if not address or launch.supervisor_pid(places) is None:
-        return None
-    host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout_sec)
-    try:
-        connection.request("GET", "/health")
-        document = json.loads(connection.getresponse().read())
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return document if isinstance(document, dict) else None
+def open_lane() -> bool:
+    """Make this process's lane in the default pipeline now and not at its first record."""
+    return _default is not None and _default._emitter.open_lane()  # noqa: SLF001 - of this module
 
 
 def _start(places: Places, settings: Settings, complaints: list[str]) -> None:
@@ -346,37 +342,6 @@ def _unpickle(log_dir: str, state_dir: str, values: Mapping[str, Any]) -> Pipeli
 
 def _refuse(_action_type: str = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
     return 0
-
-
-def _absent_health(places: Places) -> dict[str, Any]:
-    from pipeline.queue import depth
-
-    measured = depth.measure(places.lanes_dir).plus(depth.measure(places.disk_lanes_dir))
-    return {
-        "status": "failing",
-        "reasons": ["supervisor_down"],
-        "workers": [],
-        "queue": measured.as_dict(),
-        "counts": {},
-        "last_error": "",
-    }
-
-
-def _with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[str]) -> dict[str, Any]:
-    from pipeline.health.reasons import status_of
-
-    document["producer"] = {
-        "pid": os.getpid(),
-        "producers": [appender.lane.producer for appender in emitter.appenders()],
-        "emitted": sum(appender.last_number() for appender in emitter.appenders()),
-        "refused": emitter.refused(),
-        "late": emitter.late,
-        "last_error": emitter.last_error,
-    }
-    extra = (["sync_late"] if emitter.late_recently() else []) + (["settings_rejected"] if complaints else [])
-    document["reasons"] = list(dict.fromkeys([*document["reasons"], *extra]))
-    document["status"] = status_of(document["reasons"])
-    return document
 
 
 def _at_exit() -> None:

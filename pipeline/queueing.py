@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.host import clock
 from pipeline.queue import bell
+from pipeline.records.log_lines import fields_of
 
 if TYPE_CHECKING:
     from pipeline.emitter import Emitter
@@ -59,34 +60,8 @@ class QueueFace:
 
 def _as_record(item: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(item, logging.LogRecord):
-        return "log", _log_fields(item)
+        return "log", fields_of(item)
     if isinstance(item, Mapping):
         fields = {str(key): value for key, value in item.items()}
         return str(fields.pop("action_type", "message")), fields
     return "message", {"content": item}
-
-
-def _log_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """
-    Return a log line's fields (R-063).
-
-    QueueHandler has merged arguments and traceback into the message.
-    """
-    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    fields: dict[str, Any] = {
-        "level": record.levelname,
-        "logger": record.name,
-        "message": record.getMessage(),
-        "module": record.module,
-        "function": record.funcName,
-        "line": record.lineno,
-        "thread": record.threadName,
-        "process": record.process,
-        **extra,
-    }
-    if record.exc_text:
-        fields["exception"] = record.exc_text
-    return fields
-
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

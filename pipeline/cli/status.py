@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pipeline import launch
-from pipeline.app import fetch_health
 from pipeline.cli import health_page
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
 from pipeline.health.reasons import FAILING
 from pipeline.host import clock
+from pipeline.inquiry import fetch_health
 from pipeline.queue import depth
 from pipeline.storage import fallback_places
 from pipeline.verification.findings import visible
