@@ -1,0 +1,91 @@
+"""
+CPython's own tests of `logging`, run against PipelineHandler: the classes that exercise a handler's contract.
+
+Those tests read what a StreamHandler wrote. Here the root handler records first, into memory, and what it
+writes for them to read is made of the record: a field that is wrong or missing turns them red. Left out are
+the classes about other handlers (files, sockets, syslog, mail, rotation), about configuration and about the
+module's own functions, which never meet ours.
+"""
+
+import importlib.util
+import logging
+import unittest
+from typing import Any
+
+import pytest
+
+from pipeline.integrations.logging import PipelineHandler
+from pipeline.testing import MemoryPipeline
+
+if importlib.util.find_spec("test.test_logging") is None:
+    pytest.skip("this Python has no package of its own tests", allow_module_level=True)
+
+from test import test_logging
+
+CLASSES = [
+    "BuiltinLevelsTest",  # levels, nested loggers, inheritance
+    "BasicFilterTest",  # filters, callables as filters
+    "CustomLevelsAndFiltersTest",  # levels and filters of the user's
+    "MemoryHandlerTest",  # as the target of another handler
+    "ExceptionTest",  # exc_info, stack_info
+    "LogRecordFactoryTest",  # records of the user's class
+    "ChildLoggerTest",
+    "LoggerTest",
+]
+LEFT_OUT = {
+    "test_formatting": "expects the text of the traceback to be kept in the line, which formatters do",
+}
+
+
+class Recording(PipelineHandler):
+    """Records, then writes what was recorded where the tests of CPython read it."""
+
+    def __init__(self, stream: Any, formatter: logging.Formatter) -> None:
+        self.memory = MemoryPipeline()
+        super().__init__(pipeline=self.memory)  # type: ignore[arg-type]
+        self.stream = stream
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Record the line, and write the record in the form of the formatter."""
+        super().emit(record)
+        event = self.memory.events[-1]
+        told = logging.makeLogRecord(
+            {"name": event["logger"], "levelname": event["level"], "msg": event["message"]}
+        )
+        self.stream.write(self.format(told) + "\n")
+
+
+def recording(case: type[unittest.TestCase]) -> type[unittest.TestCase]:
+    """Return the test class with our handler in the place of the root logger's StreamHandler."""
+
+    class Case(case):  # type: ignore[misc, valid-type]
+        def setUp(self) -> None:
+            super().setUp()
+            ours = Recording(self.stream, self.root_formatter)
+            self.root_logger.removeHandler(self.root_hdlr)
+            self.root_hdlr.close()
+            self.root_hdlr = ours
+            self.root_logger.addHandler(ours)
+            if hasattr(self, "mem_hdlr"):
+                self.mem_hdlr.setTarget(ours)
+
+    Case.__name__ = Case.__qualname__ = case.__name__
+    return Case
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_handlers_contract_holds(name: str) -> None:
+    """All tests of a class pass with PipelineHandler in the place of a StreamHandler."""
+    found = unittest.defaultTestLoader.loadTestsFromTestCase(recording(getattr(test_logging, name)))
+    suite = unittest.TestSuite(case for case in found if case.id().rpartition(".")[2] not in LEFT_OUT)
+    result = unittest.TestResult()
+    handlers = logging.root.handlers[:]
+    logging.root.handlers.clear()  # pytest's own, which those tests do not expect
+    try:
+        suite.run(result)
+    finally:
+        logging.root.handlers[:] = handlers
+    problems = [f"{case.id()}\n{text}" for case, text in (*result.errors, *result.failures)]
+    assert not problems, "\n".join(problems)
+    assert result.testsRun > 0
