@@ -2,15 +2,14 @@
 
 import os
 import signal
-import socket
 import sys
 import textwrap
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.apps import Site
+from support.servers import broker_of_files, fetch, free_port
 from support.waiting import until
 
 
@@ -19,22 +18,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Give a site that ends with the test."""
     with Site(tmp_path / "site") as site:
         yield site
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def fetch(port: int, path: str) -> bytes:
-    """Get a path of the server; empty while it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
-            return answer.read()
-    except OSError:
-        return b""
 
 
 WSGI = """
@@ -122,8 +105,6 @@ def test_uvicorn_workers_record_each_request(site: Site) -> None:
 
 def test_celery_prefork_workers_record_each_task(site: Site) -> None:
     """Tasks in prefork children, by a broker of files; a warm shutdown closes the lanes."""
-    for name in ("queue", "control"):
-        (site.home / name).mkdir()
     (site.scripts / "tasks.py").write_text(
         textwrap.dedent(f"""
             import celery
@@ -131,11 +112,7 @@ def test_celery_prefork_workers_record_each_task(site: Site) -> None:
 
             app = celery.Celery("tasks", broker="filesystem://")
             app.conf.update(
-                broker_transport_options={{
-                    "data_folder_in": "{site.home}/queue",
-                    "data_folder_out": "{site.home}/queue",
-                    "control_folder": "{site.home}/control",
-                }},
+                broker_transport_options={broker_of_files(site)},
                 worker_hijack_root_logger=False,
             )
             start()
