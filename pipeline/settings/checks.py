@@ -1,0 +1,134 @@
+"""
+The checks of the settings: each takes what was given and returns what is used.
+
+What it cannot use is a ValueError whose text is what is allowed, to be read behind "… is not".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+
+Check = Callable[[Any], Any]
+POLICIES: Final = ("drop_oldest", "drop_newest", "drop_low", "block")
+_POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
+_MODE_MAX: Final = 0o7777
+_TRUE: Final = {"1", "true", "yes", "on"}
+_FALSE: Final = {"0", "false", "no", "off"}
+
+
+def text(value: Any) -> str:
+    """Take a text or a path."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError("a text")  # noqa: TRY004 - one kind of error for every check
+    return os.fspath(value)
+
+
+def switch(value: Any) -> bool:
+    """Take true or false, also as an environment variable says it."""
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("true or false")
+    return word in _TRUE
+
+
+def number(low: float, high: float) -> Check:
+    """Return the check for a number within bounds, both included."""
+
+    def check(value: Any) -> float:
+        number = _to_float(value)
+        if number is None or not low <= number <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return number
+
+    return check
+
+
+def whole(low: int, high: int) -> Check:
+    """Return the check for a whole number within bounds, both included."""
+
+    def check(value: Any) -> int:
+        number = _to_float(value)
+        if number is None or number != int(number) or not low <= number <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(number)
+
+    return check
+
+
+def _to_float(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def one_of(*words: str) -> Check:
+    """Return the check for one of these words."""
+
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return str(value)
+
+    return check
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Take a list of names; as a text, with commas between them."""
+    items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a list of names")
+    return tuple(items)
+
+
+def policy_word(value: Any) -> str:
+    """Take a policy of the full queue, in either vocabulary."""
+    word = _POLICY_WORDS.get(value, value) if isinstance(value, str) else value
+    if word not in POLICIES:
+        raise ValueError("one of " + ", ".join((*POLICIES, *_POLICY_WORDS)))
+    return str(word)
+
+
+def file_mode_bits(value: Any) -> int:
+    """Take the mode of a file; a text is octal."""
+    try:
+        number = int(value, 8) if isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if not isinstance(number, int) or not 0 <= number <= _MODE_MAX:
+        raise ValueError('a file mode such as "0640"')
+    return number
+
+
+def pool_roles(value: Any) -> dict[str, int]:
+    """Take workers by role, also as a JSON text."""
+    try:
+        pool = orjson.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        pool = None
+    if not isinstance(pool, Mapping) or set(pool) - {"writer"}:
+        raise ValueError('a table of roles such as {"writer": 1}')
+    if pool.get("writer", 1) != 1:
+        raise ValueError("writer = 1: a second writer could not keep the order of a producer's records")
+    return {"writer": 1}
+
+
+def zone(value: Any) -> str:
+    """Take the name of a time zone."""
+    import zoneinfo
+
+    if value in ("", "UTC"):
+        return "UTC"
+    try:
+        zoneinfo.ZoneInfo(value)
+    except Exception as error:
+        raise ValueError("a time zone name such as Europe/Berlin") from error
+    return str(value)

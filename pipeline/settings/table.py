@@ -1,0 +1,225 @@
+"""
+The settings table: a field's default, unit, meaning and check stand in its declaration.
+
+The reference page, the environment variables and the files all come from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Final, NamedTuple
+
+from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
+from pipeline.settings.checks import (
+    Check,
+    file_mode_bits,
+    names,
+    number,
+    one_of,
+    policy_word,
+    pool_roles,
+    switch,
+    text,
+    whole,
+    zone,
+)
+
+RELOAD: Final = "reload"
+"""The workers take the setting when they are told to (SIGUSR2, `pipeline reload`)."""
+APPLICATION: Final = "application"
+"""A producer takes it when its process joins the pipeline, and keeps it."""
+PIPELINE: Final = "pipeline"
+"""It holds from the first start of the pipeline to the end of its last process."""
+_LANES: Final = ("auto", "memory", "disk")
+
+
+def _option(default: Any, unit: str, meaning: str, check: Check, *, at: str = APPLICATION) -> Any:
+    details = {"unit": unit, "meaning": meaning, "check": check, "at": at}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=details)
+    return field(default=default, metadata=details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings in force, checked and complete."""
+
+    log_dir: str = _option(
+        "", "path", "Directory of the day files; `~` and `$NAME` are expanded.", text, at=PIPELINE
+    )
+    state_dir: str = _option(
+        "", "path", "Disk lanes and checkpoint; empty: `.pipeline` in the log directory.", text, at=PIPELINE
+    )
+    enabled: bool = _option(
+        True, "switch", "Off: no process, no file, no handler, and emit() returns 0.", switch
+    )
+    strict: bool = _option(
+        False, "switch", "Raise for a wrong setting instead of using its default.", switch, at=RELOAD
+    )
+    async_logging: bool = _option(
+        True, "switch", "Off: emit() returns once the record is in the day file.", switch
+    )
+    sync_timeout_sec: float = _option(
+        1.0, "s", "How long emit() waits for that when async_logging is off.", number(0, 3600)
+    )
+    durable_timeout_sec: float = _option(
+        5.0, "s", "How long emit(durable=True) waits before it raises NotDurable.", number(0, 3600)
+    )
+    fsync_interval_sec: float = _option(
+        1.0, "s", "Longest time between an append and its fsync.", number(0, 3600), at=RELOAD
+    )
+    fallback_dir: str = _option(
+        "auto",
+        "path",
+        "Where records go while the log directory fails; auto: a private directory on another mount.",
+        text,
+        at=PIPELINE,
+    )
+    fallback_max_mb: float = _option(
+        1024,
+        "MiB",
+        "Room of that store on its volume; then records stay in the queue.",
+        number(1, 1 << 20),
+        at=RELOAD,
+    )
+    lanes: str = _option("auto", "auto, memory, disk", "Where the queue lives.", one_of(*_LANES))
+    queue_max_mb: float = _option(1024, "MiB", "Quota of the queue over all producers.", number(1, 1 << 20))
+    queue_size: int = _option(
+        10_000,
+        "records",
+        "Depth at which the queue counts as deep; reported from 80 % of it.",
+        whole(1, 1 << 40),
+        at=RELOAD,
+    )
+    queue_full_strategy: str = _option(
+        "drop_oldest",
+        "policy",
+        "At the quota: drop_oldest, drop_newest (Discard), drop_low (DiscardLowLevel), block (Block).",
+        policy_word,
+    )
+    block_timeout_sec: float = _option(
+        1.0,
+        "s",
+        "How long emit() waits for room under `block`, then the record is dropped.",
+        number(0, 3600),
+    )
+    critical_timeout_sec: float = _option(
+        3.0, "s", "How long a critical record waits for room, reserve included.", number(0, 3600)
+    )
+    critical_action_types: tuple[str, ...] = _option(
+        (), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", names
+    )
+    max_record_bytes: int = _option(
+        1 << 20, "B", "A longer record is cut, and says so.", whole(1024, RECORD_BYTES_MAX_CEILING)
+    )
+    batch_size: int = _option(
+        100,
+        "records",
+        "Kept for compatibility: the writer never waits for a batch to fill.",
+        whole(1, 1 << 30),
+        at=RELOAD,
+    )
+    batch_timeout_sec: float = _option(
+        1.0, "s", "Longest time a record waits for its batch.", number(0.001, 60), at=RELOAD
+    )
+    batch_max_bytes: int = _option(BATCH_BYTES_MAX, "B", "Largest append.", whole(4096, 64 << 20), at=RELOAD)
+    retry_max: int = _option(
+        5,
+        "retries",
+        "Retries of a batch after 1, 2, 4, 8 and 16 s; then it goes to the fallback.",
+        whole(0, 100),
+        at=RELOAD,
+    )
+    breaker_failures: int = _option(
+        10,
+        "attempts",
+        "Failed attempts in a row that open the breaker: the fallback at once.",
+        whole(1, 1000),
+        at=RELOAD,
+    )
+    breaker_probe_sec: float = _option(
+        5.0,
+        "s",
+        "First look at a log directory whose breaker is open; doubles up to 60.",
+        number(0.1, 300),
+        at=RELOAD,
+    )
+    probe_interval_sec: float = _option(
+        30.0,
+        "s",
+        "How often an idle pipeline sees whether the log directory takes files.",
+        number(1, 3600),
+        at=RELOAD,
+    )
+    timezone: str = _option(
+        "UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", zone, at=PIPELINE
+    )
+    dir_mode: int = _option(
+        0o700, "mode", "Mode of the directories the pipeline creates.", file_mode_bits, at=RELOAD
+    )
+    file_mode: int = _option(0o600, "mode", "Mode of the day files.", file_mode_bits, at=RELOAD)
+    group: str = _option("", "name", "Group of log directory and day files.", text, at=RELOAD)
+    health_host: str = _option(
+        "127.0.0.1", "address", "Where the health endpoint listens.", text, at=PIPELINE
+    )
+    health_port: int = _option(
+        0,
+        "port",
+        "Its port; 0: any free one. A busy port means another one and `degraded`.",
+        whole(0, 65535),
+        at=PIPELINE,
+    )
+    heartbeat_timeout_sec: float = _option(
+        10.0, "s", "A worker whose heartbeat is older is replaced.", number(1, 3600), at=RELOAD
+    )
+    drain_timeout_sec: float = _option(
+        30.0, "s", "How long a stopping service writes what is left.", number(0, 3600), at=RELOAD
+    )
+    container_drain_timeout_sec: float = _option(
+        8.0, "s", "The same for an app that is PID 1 of a container.", number(0, 3600)
+    )
+    worker_python: str = _option(
+        "", "path", "Interpreter of the workers; empty: the application's.", text, at=PIPELINE
+    )
+    worker_memory_max_mb: float = _option(
+        100,
+        "MiB",
+        "A worker above 80 % shrinks its batches, at 100 % it is replaced.",
+        number(32, 1 << 20),
+        at=RELOAD,
+    )
+    pool: dict[str, int] = _option({"writer": 1}, "roles", "Workers by role.", pool_roles, at=PIPELINE)
+    sigusr1: str = _option(
+        "flush", "flush, drain", "What SIGUSR1 does to the service.", one_of("flush", "drain"), at=RELOAD
+    )
+
+
+class Setting(NamedTuple):
+    """One row of the settings table, for `pipeline config` and the reference page."""
+
+    name: str
+    unit: str
+    default: Any
+    meaning: str
+    env: str
+    check: Check
+    at: str
+    """When a new value comes into force: one of RELOAD, APPLICATION, PIPELINE."""
+
+
+def _row(declared: Any) -> Setting:
+    default = declared.default if declared.default is not MISSING else declared.default_factory()
+    details = declared.metadata
+    return Setting(
+        declared.name,
+        details["unit"],
+        default,
+        details["meaning"],
+        f"PIPELINE_{declared.name.upper()}",
+        details["check"],
+        details["at"],
+    )
+
+
+SETTINGS: Final = tuple(_row(declared) for declared in fields(Settings))
+BY_NAME: Final = {row.name: row for row in SETTINGS}
