@@ -36,7 +36,11 @@ def _work(writer: Writer) -> dict[str, Any]:
             "bytes": pump.bytes_written,
             "batches": pump.batches,
             "append_failures": writer.delivery.failures,
+            "retried": writer.delivery.retries,
+            "replayed": writer.replayer.done["replayed"],
+            "quarantined": writer.replayer.done["quarantined"],
         },
+        "breaker": writer.delivery.about_breaker(),
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
         "checkpoint_error": writer.checkpoint.error,
@@ -56,5 +60,4 @@ def _fallback(writer: Writer) -> dict[str, Any]:
         "max_bytes": store.max_bytes,
         "error": writer.delivery.fallback_error,
         "is_same_mount": fallback_places.is_same_mount(store.path, writer.places.log_dir),
-        "replayed": writer.replayer.replayed,
     }

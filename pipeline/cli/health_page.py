@@ -112,7 +112,21 @@ def _counts(document: dict[str, Any]) -> Iterator[str]:
         named = ", ".join(f"{count:,} {visible(str(reason))}" for reason, count in dropped.items())
         yield click.style(_row("dropped", named), fg="red")
     if counts.get("append_failures"):
-        yield _row("failures", f"{counts['append_failures']:,} appends")
+        retried = f", {counts['retried']:,} tried again" if counts.get("retried") else ""
+        yield _row("failures", f"{counts['append_failures']:,} appends{retried}")
+    yield from _breaker(document.get("breaker", {}))
+
+
+def _breaker(breaker: dict[str, Any]) -> Iterator[str]:
+    """Yield how the breaker is, unless it is closed and nothing fails."""
+    failures, state = breaker.get("failures", 0), str(breaker.get("state", ""))
+    if not failures and state in ("", "closed"):
+        return
+    since = f"for {age(breaker.get('state_age_sec', 0))}"
+    text = f"{visible(state)} {since}, {failures:,} failed attempts in a row"
+    if breaker.get("probe_in_sec") is not None:
+        text += f", the next probe in {age(breaker['probe_in_sec'])}"
+    yield click.style(_row("breaker", text), fg="yellow")
 
 
 def _fallback(fallback: dict[str, Any]) -> Iterator[str]:

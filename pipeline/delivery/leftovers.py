@@ -8,6 +8,7 @@ replay out. An emptied store stays: it holds positions of lanes that may still b
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.replay import Replay
@@ -47,6 +48,12 @@ class Leftovers:
         self._look_at = 0.0
         self._waiting: list[Path] = []
         self._open: tuple[Fallback, Replay] | None = None
+        self._ended: Counter[str] = Counter()
+
+    @property
+    def done(self) -> Counter[str]:
+        """What was replayed of them, as `Replay.done`."""
+        return self._ended + (self._open[1].done if self._open else Counter())
 
     def paths(self) -> list[Path]:
         """Return the other stores that hold records."""
@@ -95,6 +102,7 @@ class Leftovers:
         if self._open is not None:
             store, run = self._open
             self._open = None
+            self._ended += run.done
             run.close()
             store.close()
 

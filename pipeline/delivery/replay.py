@@ -18,6 +18,7 @@ Invariants                                                                  cras
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,11 @@ class Replay:
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
+
+    @property
+    def done(self) -> Counter[str]:
+        """What this run has done, as health counts it: "replayed" records, "quarantined" rows."""
+        return Counter(replayed=self.records, quarantined=self.quarantined)
 
     def step(self, bytes_max: int) -> int:
         """

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 from pipeline.health.reasons import DEGRADED, FAILING, OK, REASONS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+BREAKER_STATES: Final = ("closed", "open", "half_open")
+"""Those of delivery/breaker, which health is below of."""
 Samples = Iterator[tuple[dict[str, str], float]]
 
 
@@ -56,6 +58,13 @@ def _status(health: dict[str, Any]) -> Samples:
 def _reasons(health: dict[str, Any]) -> Samples:
     for code in REASONS:
         yield {"reason": code}, float(code in health["reasons"])
+
+
+def _breaker(health: dict[str, Any]) -> Samples:
+    breaker = health.get("breaker")
+    if breaker:
+        for state in BREAKER_STATES:
+            yield {"state": state}, float(breaker["state"] == state)
 
 
 def _dropped(health: dict[str, Any]) -> Samples:
@@ -132,6 +141,42 @@ METRICS: Final = (
         "counter",
         "Appends and syncs that failed.",
         _plain("counts", "append_failures"),
+    ),
+    Metric(
+        "pipeline_retried_total",
+        "counter",
+        "Batches tried again after a failure, by this writer.",
+        _plain("counts", "retried"),
+    ),
+    Metric(
+        "pipeline_breaker_state",
+        "gauge",
+        "1 for the state of the breaker in front of the day files.",
+        _breaker,
+    ),
+    Metric(
+        "pipeline_breaker_state_age_seconds",
+        "gauge",
+        "How long the breaker has been in that state.",
+        _plain("breaker", "state_age_sec"),
+    ),
+    Metric(
+        "pipeline_breaker_failures",
+        "gauge",
+        "Failed attempts in a row; the breaker opens at breaker_failures.",
+        _plain("breaker", "failures"),
+    ),
+    Metric(
+        "pipeline_records_replayed_total",
+        "counter",
+        "Records that this writer brought from fallback stores into files.",
+        _plain("counts", "replayed"),
+    ),
+    Metric(
+        "pipeline_rows_quarantined_total",
+        "counter",
+        "Rows of fallback stores with a wrong checksum, kept out of the files by this writer.",
+        _plain("counts", "quarantined"),
     ),
     Metric(
         "pipeline_fallback_rows",

@@ -72,6 +72,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         },
         "counts": counts,
         "dropped": _dropped(facts),
+        "breaker": said.get("breaker", {}),
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "head": said.get("head", ""),

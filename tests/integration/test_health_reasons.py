@@ -228,6 +228,8 @@ def test_fallback_in_use_and_failing(site: Site) -> None:
     emit(app, "50")
     found = site.until_reason("fallback_in_use")["fallback"]
     assert sum(found["reasons"].values()) == found["records"] > 0
+    until(lambda: site.health()["breaker"]["state"] == "open", "an open breaker")
+    assert b'pipeline_breaker_state{state="open"} 1' in site.get("/metrics")[1]
     hidden = directory.rename(home / "hidden")
     directory.touch()
     emit(app, "50")
@@ -238,6 +240,9 @@ def test_fallback_in_use_and_failing(site: Site) -> None:
     site.log_dir.unlink()
     away.rename(site.log_dir)
     site.until_reason("fallback_in_use", holds=False)
+    said = site.health()
+    assert (said["breaker"]["state"], said["breaker"]["failures"]) == ("closed", 0)
+    assert said["counts"]["replayed"] > 0
     end(site, app)
 
 

@@ -2,19 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 
-import pytest
 from support.outage_rig import begun, held, run
 from support.rig import Rig
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig whose producers and writer run in this process."""
-    made = Rig()
-    yield made
-    made.close()
 
 
 def test_what_a_deleted_file_held_goes_to_the_fallback_first(rig: Rig) -> None:
