@@ -191,6 +191,7 @@ class Writer:
         for lane in self.lanes.all():
             if self._is_own(lane.producer) and lane.tailer.is_done():
                 self.lanes.remove(lane)
+        self.pump.retreat.forget_removed()
         self._own.close()
 
     def _deliver_all(self) -> None:
@@ -268,7 +269,7 @@ class Writer:
 
     def _adopt(self) -> None:
         self._adopted_at = clock.monotonic()
-        self.lanes.collect_drafts()
+        self.lanes.collect()
         adoption.collect(self.places)
         try:
             adoption.adopt(self.places, self.pump.ask_files)

@@ -120,6 +120,7 @@ class Delivery:
 
     def look(self) -> None:
         """See, while nothing is written, that something could be: health turns before a record fails."""
+        self.pump.retreat.forget_removed()
         now = clock.monotonic()
         due = self._settings.breaker_probe_sec if self.error else self._settings.probe_interval_sec
         if self.is_away or self.backoff.is_failing or now - self._looked_at < due:

@@ -76,6 +76,20 @@ class Retreat:
                 found.setdefault(producer, set()).update(numbers)
         return found
 
+    def forget_removed(self) -> None:
+        """
+        Forget the positions of lanes that are gone: an outage sees many processes end.
+
+        A kill before that leaves some, which nobody asks for any more; a lane that a power loss brings back
+        needs none, as the files and the rows are asked for its numbers then.
+        """
+        try:
+            if self.fallback.is_open:
+                self.fallback.forget(self.pump.lanes.removed)
+        except FallbackError:
+            return  # the next look tries again
+        self.pump.lanes.removed.clear()
+
     def deliver(self, reason: str) -> bool:
         """
         Put one batch into the fallback; whether there was one. Call `leave` before the first.
