@@ -26,7 +26,8 @@ from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.storage import fallback_rows, stored
+from pipeline.storage import fallback_rows, quarantine, stored
+from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
 from pipeline.storage.manifests import Manifests
@@ -71,7 +72,8 @@ class Replay:
         self._since = since
         self._limit = limit
         self._beat = beat
-        self._manifests = manifests or Manifests(places, instance)
+        self._access = Access.of(settings)
+        self._manifests = manifests or Manifests(places, instance, self._access)
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
@@ -266,9 +268,9 @@ class Replay:
 
     def _quarantine(self, row: StoredRow) -> None:
         """Keep a damaged row out of the files, where somebody can look at it (P6)."""
-        files.make_private(self._quarantine_dir)
+        quarantine.make(self._quarantine_dir, self._access)
         name = f"fallback.{row.producer}.{row.first}-{row.last}.{row.sha256[:8]}.jsonl"
-        files.replace(self._quarantine_dir / name, row.data, durable=True)
+        files.replace(self._quarantine_dir / name, row.data, durable=True, give=self._access.give_file)
         failpoint.reach("replay.quarantined")
         self._fallback.change(lambda connection: fallback_rows.quarantine(connection, row, name))
         self.quarantined += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.host import failpoint, files
 from pipeline.storage import naming
 from pipeline.storage.day_file import DELETED, INTACT
+from pipeline.storage.directories import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,7 @@ def create(
     path = log_dir / str(day)
     part = ReplayPart(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
     failpoint.reach("replay.created")
-    if settings.group:
-        shutil.chown(path, group=settings.group)
+    Access.of(settings).give_file(part.fd)
     return part
 
 

@@ -9,7 +9,6 @@ is not durable of a period is in its current file.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
-from pipeline.storage.directories import make_log_dir
+from pipeline.storage.directories import Access, make_log_dir
 from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
@@ -47,7 +46,8 @@ class Days:
         self.marked: set[str] = set()
         """Names of files that have to be cut first: they are not written on."""
         self._volume = volume
-        self.manifests = Manifests(places, instance)
+        self._access = Access.of(settings)
+        self.manifests = Manifests(places, instance, self._access)
         self._places = places
         self._settings = settings
         self.instance = instance
@@ -56,7 +56,7 @@ class Days:
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
         self.instance = instance
-        self.manifests = Manifests(self._places, instance)
+        self.manifests = Manifests(self._places, instance, self._access)
 
     def check_volume(self) -> None:
         """OSError when the volume of the log directory is not there."""
@@ -176,7 +176,7 @@ class Days:
 
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
-        quarantine.keep(self._places.quarantine_dir, f"{file}.{offset}", data)
+        quarantine.keep(self._places.quarantine_dir, f"{file}.{offset}", data, self._access)
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint has to remember of the open files."""
@@ -240,8 +240,7 @@ class Days:
         file = DayFile(log_dir / str(day), day, self._settings.file_mode)
         if file.is_new:
             failpoint.reach("writer.rotate.created")
-        if file.is_new and self._settings.group:
-            shutil.chown(file.path, group=self._settings.group)
+            self._access.give_file(file.fd)
         return file
 
     def _open_found(self, name: str) -> DayFile:

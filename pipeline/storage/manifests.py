@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pipeline.host import files
 from pipeline.storage import catalog
 from pipeline.storage.day_file import DELETED
+from pipeline.storage.directories import PRIVATE
 from pipeline.storage.manifest import BEGIN, CUT, Chain, instance_of
 from pipeline.storage.manifest_block import BLOCK_BYTES, Block
 from pipeline.storage.manifest_draft import Draft, state_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.paths import Places
+    from pipeline.storage.directories import Access
     from pipeline.storage.manifest import Entry
     from pipeline.storage.manifest_draft import State
 
@@ -90,12 +92,13 @@ class Trail:
 class Manifests:
     """The manifests of one instance, in the hands of its one writer."""
 
-    def __init__(self, places: Places, instance: str) -> None:
+    def __init__(self, places: Places, instance: str, access: Access = PRIVATE) -> None:
         self.error = ""
         """Why entries wait, when they do."""
         self._log_dir = places.log_dir
         self._belongings_dir = places.belongings_dir
         self._instance = instance
+        self._access = access
         self._chain: Chain | None = None
         self._draft = Draft(places.runtime(DRAFT_NAME))
         self._trails: dict[str, Trail] = {}
@@ -168,7 +171,7 @@ class Manifests:
     def _open_chain(self) -> Chain:
         if self._chain is None:
             known = catalog.load(self._log_dir, self._instance).get("head", "")
-            self._chain = Chain(self._belongings_dir, self._instance, known)
+            self._chain = Chain(self._belongings_dir, self._instance, known, self._access)
         return self._chain
 
     def _trail(self, file: Appended, offset: int) -> Trail | None:
