@@ -19,6 +19,7 @@ def of(writer: Writer) -> dict[str, Any]:
         "pid": os.getpid(),
         "state": writer.state,
         "append_error": writer.append_error,
+        "append_lock_holder": writer.append_lock_holder,
         "last_error": writer.append_error,
         "recovered_by": writer.recovered_by,
         "disk_free_bytes": files.free_bytes(writer.places.log_dir),

@@ -79,6 +79,11 @@ class Writer:
         """Why files refuse, empty while they do not."""
         return self.delivery.error if hasattr(self, "delivery") else self._footing.error
 
+    @property
+    def append_lock_holder(self) -> str:
+        """Which other process keeps the files from us, empty when none does."""
+        return self._footing.lock_holder
+
     def acquire_append_lock(self) -> None:
         """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
         give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
@@ -260,7 +265,8 @@ class Writer:
         for lane in self.lanes.all():
             lane.tailer.open_all()
         self._mend_runtime()
-        self._mend_append_lock()
+        if self._footing.is_lost():  # the log directory was replaced: what we hold keeps nobody out
+            self._stand_back()
         self._memory.mind(self.pump)
         self.delivery.look()
         if self._footing.is_held and clock.monotonic() - self._adopted_at > _ADOPT_SEC:
@@ -298,11 +304,6 @@ class Writer:
         self._lock_again = RecordLock(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
-
-    def _mend_append_lock(self) -> None:
-        """Make the append lock again when the log directory was replaced: what we hold keeps nobody out."""
-        if self._footing.is_lost():
-            self._stand_back()
 
     def _stand_back(self) -> None:
         """Touch no file until the append lock is ours: only the fallback is written to."""

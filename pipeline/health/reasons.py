@@ -51,8 +51,8 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "append_lock_taken": Reason(
         FAILING,
-        "Another process holds the append lock of these files.",
-        "Find a writer that hangs on this directory, perhaps on another host.",
+        "Another process holds the append lock of these files; records go to the fallback store.",
+        "last_error says which one: a writer that hangs on this directory, perhaps on another host.",
     ),
     "append_failing": Reason(
         DEGRADED,

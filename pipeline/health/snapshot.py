@@ -108,9 +108,10 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
     said = facts.said
     free = said.get("disk_free_bytes")
     fallback = said.get("fallback", {})
+    is_taken = bool(said.get("append_lock_holder"))
     return [
-        ("append_lock_taken", said.get("state") == "waiting_for_append_lock"),
-        ("append_failing", bool(said.get("append_error"))),
+        ("append_lock_taken", is_taken),
+        ("append_failing", bool(said.get("append_error")) and not is_taken),
         ("fallback_in_use", bool(fallback.get("rows"))),
         ("fallback_failing", bool(fallback.get("error"))),
         ("fallback_same_mount", bool(fallback.get("is_same_mount"))),
