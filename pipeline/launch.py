@@ -12,8 +12,6 @@ from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime
 
 if TYPE_CHECKING:
-    import signal
-
     from pipeline.settings import Settings
 
 VERSION: Final = "0.1.0"
@@ -108,18 +106,6 @@ def is_older(version: str) -> bool:
 def running_version(places: Places) -> str:
     """Return the library version of the running supervisor, empty when it does not say."""
     return str((files.read_json(places.runtime("supervisor.json")) or {}).get("version", ""))
-
-
-def tell_supervisor(places: Places, number: signal.Signals) -> bool:
-    """Send a signal to the running supervisor; whether there is one."""
-    pid = supervisor_pid(places)
-    if not pid or pid < 0:
-        return False
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def health_address(places: Places) -> str:

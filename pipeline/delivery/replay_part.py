@@ -119,15 +119,10 @@ def create(
 
 def find(log_dir: Path, claim: Claim) -> ReplayPart | None:
     """Return the file of a claim, wherever in the log directory its name is now; None when it is gone."""
-    for name in (claim.part, *files.names_in(log_dir)):
-        path = log_dir / name
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            continue
-        if (found.st_dev, found.st_ino) == (claim.device, claim.inode):
-            return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
-    return None
+    path = naming.path_of(log_dir, claim.part, claim.device, claim.inode)
+    if path is None:
+        return None
+    return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
 def lines_without(lines: Sequence[bytes], there: bytes) -> list[bytes]:

@@ -7,7 +7,6 @@ Never a mapped one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
@@ -175,11 +174,6 @@ def is_private_directory(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-
-
-def is_gone(error: OSError) -> bool:
-    """Whether the error says that a directory or file has been removed under us."""
-    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
 def is_guarded_directory(path: Path) -> bool:

@@ -101,8 +101,7 @@ class Days:
         cut is kept in quarantine.
         """
         self._volume.check()
-        os.scandir(self.directory).close()  # a directory that cannot be read is not one without the file
-        path = self._path_of(name, device, inode)
+        path = naming.path_of(self.directory, name, device, inode)
         if path is None:
             return
         with path.open("r+b", buffering=0) as file:
@@ -115,20 +114,16 @@ class Days:
             os.ftruncate(file.fileno(), size)
             os.fsync(file.fileno())
 
-    def _path_of(self, name: str, device: int, inode: int) -> Path | None:
-        """Return where the file of this identity is now in the log directory, None when it is not there."""
-        for candidate in (name, *files.names_in(self.directory)):
-            try:
-                found = (self.directory / candidate).stat()
-            except OSError:
-                continue
-            if (found.st_dev, found.st_ino) == (device, inode):
-                return self.directory / candidate
-        return None
-
     def find(self, name: str, device: int, inode: int) -> DayFile | None:
-        """Return the open file of this identity, wherever in the log directory its name is now."""
-        path = self._path_of(name, device, inode)
+        """
+        Return the open file of this identity, wherever in the log directory its name is now.
+
+        None when it is gone, with its directory perhaps; OSError when that cannot be said.
+        """
+        try:
+            path = naming.path_of(self.directory, name, device, inode)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         return self._open_found(path.name) if path is not None else None
 
     def open_by_name(self, name: str) -> DayFile:
