@@ -32,14 +32,6 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig."""
-    rig = Rig()
-    yield rig
-    rig.close()
-
-
-@pytest.fixture
 def held() -> Iterator:
     """Give a function by which another process holds locks until the test ends."""
     holders: list[subprocess.Popen[str]] = []

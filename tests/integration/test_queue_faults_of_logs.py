@@ -7,7 +7,7 @@ Real applications and workers, on small file systems that are mounted for the te
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,6 @@ from support.obeying import (
     fill,
     flushes,
     health_of,
-    mounts_below,
     segments,
     started,
 )
@@ -30,20 +29,6 @@ from support.waiting import until
 from pipeline.host import locks
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Give a function that mounts a small file system in memory."""
-    with mounts_below(tmp_path) as mount:
-        yield mount
 
 
 @pytest.mark.parametrize("how", ["read-only", "full"])

@@ -13,14 +13,6 @@ from support.witness import drained
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig with lanes in memory."""
-    rig = Rig()
-    yield rig
-    rig.close()
-
-
-@pytest.fixture
 def disk_rig() -> Iterator[Rig]:
     """Give a rig with lanes on disk."""
     rig = Rig(lanes="disk")
