@@ -93,6 +93,7 @@ class Footing:
             pump.days.use(self.instance)
             checkpoint.use(self.instance)
             remember_files(pump, checkpoint)
+            pump.retreat.cut_elsewhere()
             pump.retreat.may_touch_files = True
             pump.days.manifests.recover(lambda: None)
         pump.retreat.cut_marked()

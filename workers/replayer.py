@@ -66,8 +66,7 @@ class Replayer:
         return count
 
     def _leftover_piece(self) -> int:
-        days = self._writer.days
-        return self._writer.leftovers.step(_PIECE_BYTES, days.instance, days.manifests)
+        return self._writer.leftovers.step(_PIECE_BYTES, self._writer.days)
 
     def hear(self, rung: bytes) -> None:
         """Look at once whether it can go on, when a command asks for that."""

@@ -121,7 +121,7 @@ class Writer:
         self.leftovers = Leftovers(
             self.places, self.settings, self.fallback.path, beat=self.beat, emit=self._own.emit
         )
-        self.pump.retreat.held_elsewhere = self.leftovers.held
+        self.pump.retreat.leftovers = self.leftovers
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places)
         self.replayer = Replayer(self)

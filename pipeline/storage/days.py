@@ -93,12 +93,12 @@ class Days:
             file.size = file.synced_size = file.actual_size()
         return change
 
-    def cut(self, name: str, device: int, inode: int, size: int) -> None:
+    def cut(self, name: str, device: int, inode: int, size: int, *, keeps: bool = False) -> None:
         """
         Shorten a file to `size` and make that durable; OSError when it refuses.
 
         One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is
-        cut is kept in quarantine.
+        cut is kept in quarantine, and with `keeps` all of it.
         """
         self._volume.check()
         path = naming.path_of(self.directory, name, device, inode)
@@ -109,7 +109,8 @@ class Days:
             if end <= size:
                 return
             cut = files.pread_all(file.fileno(), end - size, size)
-            if not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n"):
+            is_foreign = not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n")
+            if keeps or is_foreign:
                 self.quarantine(path.name, size, cut)
             os.ftruncate(file.fileno(), size)
             os.fsync(file.fileno())

@@ -48,8 +48,7 @@ class Fence:
         self._volume.check()
         make_belongings(self._places, self._settings)
         self.instance = self._choose_instance()
-        name = f"append.{self.instance}.lock" if self.instance else "append.lock"
-        lock = RecordLock(self._places.belongings_dir / name)
+        lock = lock_of(self._places, self.instance)
         if not lock.try_acquire():
             self.taken_by = _described(locks.holder_of(lock.fd))
             lock.close()
@@ -103,6 +102,11 @@ class Fence:
         is_free = probe.try_acquire()
         probe.close()
         return "" if is_free else self._places.instance
+
+
+def lock_of(places: Places, instance: str) -> RecordLock:
+    """Return the append lock of an instance, not taken; never of one that this process holds already."""
+    return RecordLock(places.belongings_dir / (f"append.{instance}.lock" if instance else "append.lock"))
 
 
 def _described(pid: int | None) -> str:

@@ -1,5 +1,7 @@
 """What several tests of outages and faults ask for; a file that means another thing by a name has its own."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,17 @@ from support.obeying import Mount, StateSite, mounts_below
 from support.outage_rig import Disk
 from support.rig import Rig
 from support.volumes import Volumes, volumes_below
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.host.locks import RecordLock
+
+locks = [RecordLock(Path(path)) for path in sys.argv[1:]]
+assert all(lock.try_acquire() for lock in locks)
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -54,3 +67,24 @@ def ruled(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[RuledDire
     made = RuledDirectory(tmp_path / "volume")
     yield made
     made.end()
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[..., Callable[[], object]]]:
+    """Give a function by which another process holds locks, until the test ends or it is told to let go."""
+    holders: list[subprocess.Popen[str]] = []
+
+    def hold(*paths: Path) -> Callable[[], object]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        holders.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process.kill
+
+    yield hold
+    for process in holders:
+        process.communicate("")
