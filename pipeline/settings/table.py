@@ -155,9 +155,19 @@ class Settings:
         "UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", zone, at=PIPELINE
     )
     dir_mode: int = _option(
-        0o700, "mode", "Mode of the log directory and of those in it that readers need.", file_mode_bits, at=RELOAD
+        0o700,
+        "mode",
+        "Mode of the log directory and of those in it that readers need.",
+        file_mode_bits,
+        at=RELOAD,
     )
-    file_mode: int = _option(0o600, "mode", "Mode of day files, manifests, catalog, quarantine and fallback store.", file_mode_bits, at=RELOAD)
+    file_mode: int = _option(
+        0o600,
+        "mode",
+        "Mode of day files, manifests, catalog, quarantine and fallback store.",
+        file_mode_bits,
+        at=RELOAD,
+    )
     group: str = _option("", "name", "Group of all of these.", text, at=RELOAD)
     health_host: str = _option(
         "127.0.0.1", "address", "Where the health endpoint listens.", text, at=PIPELINE
