@@ -7,6 +7,7 @@ the writer never sees a lane that looks dead because it is only half made.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import weakref
@@ -81,6 +82,7 @@ class Lane:
             return self.disk_dir
         self.disk_dir = None
         parent = self.places.disk_lanes_dir
+        _require_volume(self.places)
         files.make_private(parent)
         if self._disk_lock is not None:
             self._disk_lock.close()
@@ -224,3 +226,14 @@ def _gate(places: Places) -> GateLock:
             return gate
         gate.release()
         create_runtime(places)
+
+
+def _require_volume(places: Places) -> None:
+    """
+    Make no lane in the mount point of a volume that is away: it would be hidden when that comes back.
+
+    The writer notes where the log directory's volume is mounted (storage/volume). OSError when it is not.
+    """
+    noted = str((files.read_json(places.runtime("volume.json")) or {}).get("mount_point", ""))
+    if noted and places.disk_lanes_dir.is_relative_to(noted) and not os.path.ismount(noted):
+        raise OSError(errno.ENODEV, f"the volume of the log directory is not mounted at {noted}")

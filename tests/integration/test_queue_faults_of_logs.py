@@ -27,6 +27,9 @@ from support.obeying import (
 from support.waiting import until
 
 from pipeline.host import locks
+from pipeline.paths import places_for
+from pipeline.queue.lane import Lane
+from pipeline.storage.volume import Volume
 
 pytestmark = pytest.mark.faults
 
@@ -168,3 +171,21 @@ def test_a_restart_after_a_power_loss_finds_what_disk_lanes_hold(site: StateSite
     again = started(site, lanes="disk")
     assert emits(again, "again", 100) == 100
     ends(site, again)
+
+
+def test_no_lane_is_made_in_the_mount_point_of_a_volume_that_is_away(
+    mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be hidden as soon as the volume is back; with the volume the lane is made."""
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
+    logs = mount("logs", "size=1m")
+    places = places_for(logs)
+    lane = Lane(places, "test")
+    Volume(places).check()
+    subprocess.run(["umount", str(logs)], check=True)
+    with pytest.raises(OSError, match="not mounted"):
+        lane.use_disk()
+    assert not os.listdir(logs)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(logs)], check=True)
+    assert lane.use_disk().is_relative_to(logs)
+    lane.close()
