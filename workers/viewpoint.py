@@ -41,6 +41,7 @@ class Viewpoint:
                 depth=depth.measure(self._places.lanes_dir).plus(self._disk_depth),
                 said=files.read_json(self._places.runtime("writer.json")) or {},
                 complaints=mine.complaints,
+                needs_restart=mine.needs_restart,
                 address=mine.endpoints.address,
                 is_port_taken=mine.endpoints.is_port_taken,
                 is_service=mine.is_service,

@@ -1,0 +1,97 @@
+"""
+The settings read again, on SIGUSR2, without the supervisor waiting for a file that may hang.
+
+Invariants
+    T1  A file that hangs stops nothing: it is read on a thread, and its settings come when it does.
+                                            integration/test_reloading.py
+    T2  Settings are published before the writer is asked to make way, so that whoever dies in between, the
+        next writer has the old ones or the new, whole.
+                                            integration/test_reloading.py
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from pipeline import launch
+from pipeline.host import clock, files
+from pipeline.settings.reloading import Reloaded, reload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.paths import Places
+    from pipeline.settings import Reading
+
+
+class Rereading:
+    """Reads when asked, one at a time; who asks meanwhile gets a reading of their own afterwards."""
+
+    def __init__(self, places: Places, wake: Callable[[], object]) -> None:
+        self.refused: list[str] = []
+        self.needs_restart: list[str] = []
+        self._places = places
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._asked: Reading | None = None
+        self._is_reading = False
+        self._found: Reloaded | None = None
+
+    def begin(self, in_force: Reading) -> None:
+        """Have the settings read again, soon."""
+        with self._lock:
+            self._asked = in_force
+            if self._is_reading:
+                return
+            self._is_reading = True
+        threading.Thread(target=self._work, name="settings", daemon=True).start()
+
+    def take(self) -> Reloaded | None:
+        """Return what was read since the last call, None when nothing was."""
+        with self._lock:
+            found, self._found = self._found, None
+        if found is not None:
+            self.refused = found.refused
+            if not found.refused:
+                self.needs_restart = found.for_pipeline
+        return found
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                in_force, self._asked = self._asked, None
+                if in_force is None:
+                    self._is_reading = False
+                    return
+            # `pipeline reload` may have said, where they are published, to read another file from now on.
+            found = reload(launch.published_settings(self._places) or in_force)
+            if not found.refused:
+                launch.publish_settings(self._places, found.reading)
+            with self._lock:
+                self._found = found
+            self._wake()
+
+
+def sentence(found: Reloaded) -> str:
+    """Return what reading again came to, for the workers' log."""
+    if found.refused:
+        return "settings read again and refused, nothing is changed: " + "; ".join(found.refused)
+    changed = ", ".join(found.changed) or "nothing"
+    waiting = ", ".join(found.for_pipeline)
+    return f"settings read again; changed: {changed}" + (f"; needs restart: {waiting}" if waiting else "")
+
+
+def tell(places: Places, found: Reloaded) -> None:
+    """Tell whoever asked, in the runtime directory, what it came to."""
+    about = {
+        "monotonic_ns": clock.monotonic_ns(),
+        "changed": found.changed,
+        "refused": found.refused,
+        "needs_restart": found.for_pipeline,
+        "needs_restart_of_applications": found.for_applications,
+    }
+    try:
+        files.write_json(places.runtime(launch.RELOADED), about, is_only_writer=True)
+    except OSError:
+        return  # a full memory: who waits for it is told by the clock
