@@ -103,6 +103,8 @@ def names(value: Any) -> tuple[str, ...]:
     items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError("a list of names")
+    if any(map(_is_broken, items)):
+        raise ValueError("a list of names in UTF-8")
     return tuple(items)
 
 

@@ -88,7 +88,8 @@ def read(keywords: Mapping[str, Any], settings_file: str | os.PathLike[str] | No
     ready = {one.name: _checked(one, Source(KEYWORD, one.where), complaints) for one in content.given}
     environment = {name: _encodable(value) for name, value in from_environment().items()}
     path = os.path.abspath(os.path.expanduser(settings_file)) if settings_file else files.find()
-    found = read_origin(Origin(ready, complaints, environment, path), is_demanded=bool(settings_file))
+    origin = Origin(ready, complaints, environment, _encodable(path))
+    found = read_origin(origin, is_demanded=bool(settings_file))
     return replace(found, without_effect=found.without_effect | content.without_effect)
 
 
@@ -178,4 +179,5 @@ def _complaint(row: Setting, value: Any, error: Exception, source: Source) -> st
 
 
 def _encodable(value: str) -> str:
+    """Return a text that can be written as JSON; bytes that were no UTF-8 are spelt out in it."""
     return value.encode(errors="backslashreplace").decode()
