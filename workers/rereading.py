@@ -6,7 +6,7 @@ Invariants
                                             integration/test_reloading.py
     T2  Settings are published before the writer is asked to make way, so that whoever dies in between, the
         next writer has the old ones or the new, whole.
-                                            integration/test_reloading.py
+                                            crash/points.py, supervisor.settings_published
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipeline import launch
-from pipeline.host import clock, files
+from pipeline.host import clock, failpoint, files
 from pipeline.settings.reloading import Reloaded, reload
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Rereading:
             found = reload(launch.published_settings(self._places) or in_force)
             if not found.refused:
                 launch.publish_settings(self._places, found.reading)
+                failpoint.reach("supervisor.settings_published")
             with self._lock:
                 self._found = found
             self._wake()

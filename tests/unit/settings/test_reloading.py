@@ -66,7 +66,8 @@ def test_environment_of_the_start_stays_between_keyword_and_file(
 @pytest.mark.parametrize(
     ("text", "word"),
     [("queue_size = 6\nlanes = 'ram'", "lanes"), ("queue_sise = 6", "queue_size"),
-     ("queue_size = ", "Invalid value"), (None, "No such file"), ("strict = true\nretry_max = -1", "retry_max")],
+     ("queue_size = ", "Invalid value"), (None, "No such file"),
+     ("strict = true\nretry_max = -1", "retry_max")],
 )  # fmt: skip
 def test_a_new_value_that_cannot_be_used_changes_nothing(file: Path, text: str | None, word: str) -> None:
     """Neither that one nor those beside it: the file may be half edited."""
