@@ -1,11 +1,13 @@
 """A configuration of the standard library's `logging` that names classes nobody has."""
 
+import json
 import logging.config
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.integrations.logging import PipelineHandler, dict_config
 from pipeline.settings.dict_config import FORMATTER, HANDLER, is_one, translate
 from pipeline.settings.settings_file import parse
 
@@ -104,14 +106,23 @@ def test_such_a_configuration_is_known_by_its_version_and_a_section(
     assert is_one(found) is holds
 
 
+def test_configuration_is_found_in_a_file_a_table_and_a_block(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    """Wherever a program has it, the result is one."""
+    inside = tmp_path / "app.json"
+    inside.write_text(json.dumps({"model": {}, "logging": document}))
+    wanted = translate(document).config
+    assert dict_config(DOCUMENT) == dict_config(str(inside)) == dict_config(document) == wanted
+
+
 def test_standard_library_takes_the_result(document: dict[str, Any]) -> None:
     """`logging.config` itself builds it, and the handlers are ours."""
-    ours = pytest.importorskip("pipeline.integrations.logging")
     before = logging.root.handlers[:], logging.root.level
     try:
-        logging.config.dictConfig(translate(document).config)
+        logging.config.dictConfig(dict_config(DOCUMENT))
         found = [type(one) for one in logging.getLogger("wechat_backend.ai").handlers]
-        assert found == [ours.PipelineHandler, ours.PipelineHandler]
+        assert found == [PipelineHandler, PipelineHandler]
     finally:
         logging.root.handlers[:], logging.root.level = before
         for name in document["loggers"]:
