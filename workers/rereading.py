@@ -16,43 +16,51 @@ from typing import TYPE_CHECKING
 
 from pipeline import launch
 from pipeline.host import clock, failpoint, files
+from pipeline.settings import Reading, Settings
 from pipeline.settings.reloading import Reloaded, reload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.paths import Places
-    from pipeline.settings import Reading
 
 
 class Rereading:
     """Reads when asked, one at a time; who asks meanwhile gets a reading of their own afterwards."""
 
     def __init__(self, places: Places, wake: Callable[[], object]) -> None:
-        self.refused: list[str] = []
+        self.in_force = launch.published_settings(places) or Reading(Settings())
         self.needs_restart: list[str] = []
+        """Settings that have another value since, and need a new start of the pipeline."""
+        self._refused: list[str] = []
         self._places = places
         self._wake = wake
         self._lock = threading.Lock()
-        self._asked: Reading | None = None
+        self._is_asked = False
         self._is_reading = False
         self._found: Reloaded | None = None
 
-    def begin(self, in_force: Reading) -> None:
+    @property
+    def complaints(self) -> list[str]:
+        """What could not be used of the settings, now and when they were read again."""
+        return self.in_force.complaints + self._refused
+
+    def begin(self) -> None:
         """Have the settings read again, soon."""
         with self._lock:
-            self._asked = in_force
+            self._is_asked = True
             if self._is_reading:
                 return
             self._is_reading = True
         threading.Thread(target=self._work, name="settings", daemon=True).start()
 
     def take(self) -> Reloaded | None:
-        """Return what was read since the last call, None when nothing was."""
+        """Put in force what was read since the last call, and return it; None when nothing was."""
         with self._lock:
             found, self._found = self._found, None
         if found is not None:
-            self.refused = found.refused
+            self._refused = found.refused
+            self.in_force = found.reading
             if not found.refused:
                 self.needs_restart = found.for_pipeline
         return found
@@ -60,12 +68,11 @@ class Rereading:
     def _work(self) -> None:
         while True:
             with self._lock:
-                in_force, self._asked = self._asked, None
-                if in_force is None:
-                    self._is_reading = False
+                self._is_reading, self._is_asked = self._is_asked, False
+                if not self._is_reading:
                     return
             # `pipeline reload` may have said, where they are published, to read another file from now on.
-            found = reload(launch.published_settings(self._places) or in_force)
+            found = reload(launch.published_settings(self._places) or self.in_force)
             if not found.refused:
                 launch.publish_settings(self._places, found.reading)
                 failpoint.reach("supervisor.settings_published")

@@ -19,7 +19,6 @@ from pipeline import launch
 from pipeline.host import clock, failpoint, files, locks, processes, stderr
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.paths import Places, create_runtime
-from pipeline.settings import Reading, Settings
 from pipeline.storage.directories import make_belongings
 from workers import departure, rereading
 from workers.endpoints import Endpoints
@@ -30,6 +29,8 @@ from workers.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pipeline.settings import Settings
 
 _TICK_SEC: Final = 0.25
 _LATE_SEC: Final = 2.0
@@ -46,7 +47,6 @@ class Supervisor:
         self.places = places
         self.is_service = is_service
         self.journal = journal
-        self.reading = launch.published_settings(places) or Reading(Settings())
         self.history = History()
         self.writer: subprocess.Popen[bytes] | None = None
         self.adopted_pid = 0
@@ -54,7 +54,7 @@ class Supervisor:
         self.stop_signal = 0
         self._pending: list[int] = []
         self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._rereading = Rereading(places, lambda: os.write(self._wake_write, b"r"))
+        self.rereading = Rereading(places, lambda: os.write(self._wake_write, b"r"))
         self._started_at = clock.monotonic()
         self._start_at = 0.0
         self.crashed_at: float | None = None
@@ -108,33 +108,22 @@ class Supervisor:
         ):
             self._begin_stop(number)
         elif number == signal.SIGUSR2:
-            self._rereading.begin(self.reading)
+            self.rereading.begin()
         elif number in (signal.SIGUSR1, signal.SIGHUP):
             self._signal_writer(signal.Signals(number))
 
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        return self.reading.settings
-
-    @property
-    def complaints(self) -> list[str]:
-        """What could not be used of the settings, now and when they were read again."""
-        return self.reading.complaints + self._rereading.refused
-
-    @property
-    def needs_restart(self) -> list[str]:
-        """Settings that have another value since, and need a new start of the pipeline."""
-        return self._rereading.needs_restart
+        return self.rereading.in_force.settings
 
     def _take_settings(self) -> None:
         """Put settings in force that have been read again: a successor of the writer takes them."""
-        found = self._rereading.take()
+        found = self.rereading.take()
         if found is None:
             return
         self.journal.note(rereading.sentence(found))
         if not found.refused:
-            self.reading = found.reading
             self._signal_writer(signal.SIGUSR2)
         rereading.tell(self.places, found)
 
@@ -292,7 +281,7 @@ class Supervisor:
         if not again.try_acquire():
             return
         self.lock = again
-        launch.publish_settings(self.places, self.reading)
+        launch.publish_settings(self.places, self.rereading.in_force)
         self._publish()
         self.journal.note("the runtime directory was removed; made again")
 

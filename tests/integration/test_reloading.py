@@ -72,6 +72,7 @@ def test_sigusr2_reads_the_file_again_and_loses_nothing(site: Site, tmp_path: Pa
         assert health["settings_need_restart"] == ["timezone"]
         assert health["queue"]["quota_bytes"] == 32 << 20
         assert "settings_rejected" not in health["reasons"]
+        assert "need a new start: timezone" in call(site, "status").stdout
         shown = in_force(site)
         assert (shown["drain_timeout_sec"]["value"], shown["drain_timeout_sec"]["where"]) == (5.0, str(file))
         assert (shown["timezone"]["value"], shown["timezone"]["source"]) == ("UTC", "default")

@@ -190,16 +190,28 @@ def test_an_error_never_quotes_a_line_of_the_file(tmp_path: Path) -> None:
         assert "line 1" in str(caught.value)
 
 
-def test_values_that_json_cannot_hold_are_told_and_never_break_the_start() -> None:
+def test_values_that_json_cannot_hold_are_told_and_never_break_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whatever a keyword is: what the workers get can be written, and is the same when it is read."""
+    monkeypatch.setenv("PIPELINE_RETRY_MAX", "\udcff")
+    monkeypatch.setenv("PIPELINE_SETTINGS_FILE", "/nowhere/\udcff.toml")
     found = read({"pool": {1: 2}, "queue_size": 1 << 70, "group": b"x", "critical_action_types": {"a"},
                   "log_dir": "logs\udcff", "file_mode": "0640"})  # fmt: skip
     names = sorted(line.partition(":")[0] for line in found.complaints)
-    assert names == ["critical_action_types", "group", "log_dir", "pool", "queue_size"]
+    assert names == [
+        "critical_action_types",
+        "group",
+        "log_dir",
+        "pool",
+        "queue_size",
+        "retry_max",
+        "settings_file",
+    ]
     again = reading_of(orjson.loads(orjson.dumps(document_of(found))))
     assert (again.settings, again.complaints, again.sources) == (
         found.settings,
         found.complaints,
         found.sources,
     )
-    assert read_origin(again.origin).settings == found.settings
+    assert read_origin(again.origin, is_demanded=False).settings == found.settings
