@@ -9,11 +9,9 @@ a table of our own names. Everything else in an application's file is the applic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from pipeline.errors import SettingsError
-from pipeline.settings import dict_config
 from pipeline.settings.later import LATER, OBSERVABILITY
 from pipeline.settings.nearest import hint, nearest
 from pipeline.settings.table import BY_NAME
@@ -35,16 +33,16 @@ class Given(NamedTuple):
     """The key as it was written, with the blocks around it."""
 
 
-@dataclass
 class Content:
     """What a file or a set of keywords holds."""
 
-    given: list[Given] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    without_effect: dict[str, str] = field(default_factory=dict)
-    """Keys that are known and do nothing yet, and why."""
-    ignored: list[str] = field(default_factory=list)
-    """Blocks that are another program's."""
+    def __init__(self) -> None:  # no dataclass: making one costs every program 1 ms at its start
+        self.given: list[Given] = []
+        self.complaints: list[str] = []
+        self.without_effect: dict[str, str] = {}
+        """Keys that are known and do nothing yet, and why."""
+        self.ignored: list[str] = []
+        """Blocks that are another program's."""
 
     def take(self, block: Mapping[str, Any], prefix: str = "") -> None:
         """Take the settings of a block, by any of their names."""
@@ -69,6 +67,8 @@ class Content:
 
     def take_dict_config(self, block: Mapping[str, Any], prefix: str = "") -> None:
         """Note what a configuration of `logging` asks for that the pipeline does in another way."""
+        from pipeline.settings import dict_config
+
         said = dict_config.translate(block).notes
         self.without_effect |= {prefix + key: meaning for key, meaning in said.items()}
         self.ignored += [prefix + key for key in block]
@@ -95,6 +95,8 @@ def of_keywords(keywords: Mapping[str, Any]) -> Content:
 
 def of_file(found: Mapping[str, Any], path: str) -> Content:
     """Return what a file says. Raises SettingsError when a block of ours is no table."""
+    from pipeline.settings import dict_config
+
     content = Content()
     if dict_config.is_one(found):
         content.take_dict_config(found)

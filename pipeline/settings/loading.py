@@ -46,7 +46,7 @@ class Origin(NamedTuple):
     file: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """The settings in force, and everything there is to say about how they came about."""
 
