@@ -170,12 +170,19 @@ def _checked(one: Given, source: Source, complaints: list[str]) -> Any:
 
 
 def _complaint(row: Setting, value: Any, error: Exception, source: Source) -> str:
-    shown = repr(value)
-    if len(shown) > _SHOWN_CHARS_MAX:
-        shown = shown[: _SHOWN_CHARS_MAX - 1] + "…"
     near = hint(value, error.words) if isinstance(error, WrongWord) and isinstance(value, str) else ""
     place = "" if source.kind == KEYWORD else f" [{source.where}]"
-    return f"{row.name}: {shown} is not {error}; the default {row.default!r} is used{place}.{near}"
+    return f"{row.name}: {_shown(value)} is not {error}; the default {row.default!r} is used{place}.{near}"
+
+
+def _shown(value: Any) -> str:
+    """Return what was given, cut: in YAML a few lines of references can stand for gigabytes."""
+    import reprlib
+
+    cut = reprlib.Repr()
+    cut.maxlevel = 2
+    cut.maxstring = cut.maxother = cut.maxlong = _SHOWN_CHARS_MAX
+    return cut.repr(value)
 
 
 def _encodable(value: str) -> str:

@@ -41,7 +41,7 @@ def parse(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = file.read_text(encoding="utf-8-sig")
         found = _PARSERS.get(file.suffix.lower(), orjson.loads)(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError("the settings file cannot be read", where=str(file), cause=error) from error
     if not isinstance(found, dict):
         raise SettingsError("the settings file holds no table", where=str(file))

@@ -109,6 +109,21 @@ def test_yaml_makes_plain_values_only(tmp_path: Path) -> None:
         parse(path)
 
 
+def test_a_file_that_unfolds_without_end_is_told_in_one_short_line(tmp_path: Path) -> None:
+    """References of references, and brackets in brackets: neither memory nor stack is used up."""
+    path = tmp_path / "a.yaml"
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path.write_text("\n".join([*lines, "queue_size: *a11", "lanes: *a11"]))
+    found = read({}, path)
+    assert [line.partition(":")[0] for line in found.complaints] == ["queue_size", "lanes"]
+    assert max(map(len, found.complaints)) < 1000
+    for name, text in {"a.toml": "x = " + "[" * 3000, "a.yaml": f"x: {'[' * 700}{']' * 700}"}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SettingsError):
+            read({}, tmp_path / name)
+
+
 def test_yaml_without_its_library_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
