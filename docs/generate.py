@@ -54,16 +54,23 @@ def default_of(setting: Any) -> str:
 def settings_page() -> str:
     """Return the page on the settings."""
     from pipeline.settings import SETTINGS
+    from pipeline.settings.later import LATER, OBSERVABILITY
 
     rows = [
-        (code(setting.name), default_of(setting), setting.unit, setting.meaning, code(setting.env))
-        for setting in SETTINGS
+        (code(row.name), default_of(row), row.unit, row.meaning, row.at, code(row.env)) for row in SETTINGS
     ]
+    later = {**LATER, **{f"observability.{key}": why for key, why in OBSERVABILITY.items()}}
     return (
         "# Settings\n\n"
         "Each can be a keyword of `start_pipeline()`, an environment variable, or a field of the settings\n"
         "file. A keyword goes before the environment, the environment before the file, the file before the\n"
-        "default.\n\n" + table(("setting", "default", "unit", "meaning", "environment"), rows)
+        "default. [Settings](../settings.md) says how they are read.\n\n"
+        "*New value at* says what brings a new value into force: `reload` (SIGUSR2, `pipeline reload`), the\n"
+        "next start of an `application`, or the next start of the `pipeline`.\n\n"
+        + table(("setting", "default", "unit", "meaning", "new value at", "environment"), rows)
+        + "\n## Known, without effect yet\n\n"
+        "Accepted, so that a file that has them can be used as it is; `pipeline config check` lists them.\n\n"
+        + table(("key", "waits for"), ((code(key), why) for key, why in later.items()))
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.emitter import Emitter
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files, handlers
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
+from pipeline.settings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,11 +170,12 @@ def start_pipeline(
     """
     if log_dir is not None:
         options["log_dir"] = os.fspath(log_dir)
-    settings, complaints = settings_table.load(options, settings_file)
+    reading = settings_table.read(options, settings_file)
+    settings = reading.settings
     places = places_for(resolve_log_dir(settings.log_dir or None), settings.state_dir)
     if settings.enabled:
-        _start(places, settings, complaints)
-    return _make_default(Pipeline(places, settings, complaints=complaints))
+        _start(places, reading)
+    return _make_default(Pipeline(places, settings, complaints=reading.complaints))
 
 
 def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pipeline:
@@ -185,19 +187,17 @@ def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pip
     Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait
     in the queue.
     """
-    state_dir = options.get("state_dir") or settings_table.from_environment().get("state_dir", "")
-    places = find_places(resolve_log_dir(log_dir), str(state_dir))
+    state_dir = options.get("state_dir") or settings_table.given_outside("state_dir")
+    places = find_places(resolve_log_dir(log_dir or settings_table.given_outside("log_dir")), str(state_dir))
     running = launch.published_settings(places)
-    if running is None:
-        settings, complaints = settings_table.load(
-            {**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})}
-        )
-    else:
-        settings, complaints = running
+    reading = running or settings_table.read(
+        {**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})}
+    )
+    settings, complaints = reading.settings, reading.complaints
     if settings.enabled:
         create_runtime(places)
         if running is None:
-            launch.publish_settings(places, settings, complaints)
+            launch.publish_settings(places, reading)
         pipeline = Pipeline(places, settings, complaints=complaints)
         pipeline._emitter.open_lane()  # noqa: SLF001 - made by this module
         if not launch.is_held_back(places):
@@ -252,13 +252,14 @@ def open_lane() -> bool:
     return _default is not None and _default._emitter.open_lane()  # noqa: SLF001 - of this module
 
 
-def _start(places: Places, settings: Settings, complaints: list[str]) -> None:
+def _start(places: Places, reading: Reading) -> None:
+    settings = reading.settings
     create_runtime(places)
     files.remove(places.runtime(launch.STOPPED_MARK))
     files.remove(places.service_mark)
     pid = launch.supervisor_pid(places)
     if pid is None:
-        launch.publish_settings(places, settings, complaints)
+        launch.publish_settings(places, reading)
     emitter = _emitter_for(places, settings)
     emitter.open_lane()
     if pid is not None and launch.is_older(launch.running_version(places) or launch.VERSION):
@@ -316,7 +317,7 @@ class _Keeper:
         try:
             create_runtime(self._places)
             if launch.published_settings(self._places) is None:
-                launch.publish_settings(self._places, self._settings, [])
+                launch.publish_settings(self._places, Reading(self._settings))
             launch.start_supervisor(self._places, self._settings)
         except (OSError, PipelineError) as error:
             handlers.let_through(error)

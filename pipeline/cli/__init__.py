@@ -29,7 +29,8 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "Prove that nothing is missing, twice, or out of order.",
     "replay-fallback": "Bring what is in the fallback store into the files.",
     "repair": "Rebuild manifests and catalog from the files.",
-    "reload": "Let the workers take the settings anew.",
+    "reload": "Read the settings again and let the workers take them.",
+    "config": "Show and check settings.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }
 """The subcommands in the order of the help, each with its line there."""

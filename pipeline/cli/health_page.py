@@ -45,6 +45,9 @@ def _reasons(document: dict[str, Any]) -> Iterator[str]:
             yield f"      {reason.remedy}"
     for complaint in document.get("settings_rejected", []):
         yield f"      {visible(str(complaint))}"
+    if document.get("settings_need_restart"):
+        names = visible(", ".join(document["settings_need_restart"]))
+        yield f"  settings that have changed and need a new start: {names}"
     if document.get("held_back"):
         yield "  An operator stopped it: producers start nothing. Next: pipeline run"
 

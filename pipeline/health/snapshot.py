@@ -46,6 +46,7 @@ class Facts:
     said: dict[str, Any] = field(default_factory=dict)
     """What the writer last said of itself (writer.json)."""
     complaints: list[str] = field(default_factory=list)
+    needs_restart: list[str] = field(default_factory=list)
     address: str = ""
     is_port_taken: bool = False
     is_service: bool = False
@@ -81,6 +82,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "recovered_by": said.get("recovered_by", ""),
         "last_error": said.get("last_error", ""),
         "settings_rejected": facts.complaints,
+        "settings_need_restart": facts.needs_restart,
     }
 
 

@@ -28,6 +28,7 @@ PACKAGES = ("pipeline", "workers")
 HANG_SEC = 20
 _POINT = "test_fail_points.py::test_a_kill_at_this_point_loses_and_repeats_nothing"
 _REPLAY = "test_replay_killed.py::test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing"
+_RELOADS = "../integration/test_reloading.py"
 _R = "pipeline/delivery/replay.py"
 _SYNC_LOOP = """\
         for file in list(self.days.open.values()):
@@ -49,6 +50,22 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "settings read in the supervisor's loop",
+        f"{_RELOADS}::test_a_file_that_hangs_stops_nobody",
+        (
+            (
+                "workers/rereading.py",
+                'threading.Thread(target=self._work, name="settings", daemon=True).start()',
+                "self._work()",
+            ),
+        ),
+    ),
+    Mutant(
+        "refused settings published",
+        f"{_RELOADS}::test_a_file_that_cannot_be_used_changes_nothing_until_it_is_mended",
+        (("pipeline/settings/reloading.py", "    if refused:\n", "    if False:\n"),),
+    ),
     Mutant(
         "no tail comparison on resume",
         f"{_POINT}[writer.recover.resumed]",

@@ -13,6 +13,7 @@ import pytest
 HEAVY = [
     "asyncio",
     "click",
+    "difflib",
     "http",
     "multiprocessing",
     "psutil",
@@ -20,8 +21,10 @@ HEAVY = [
     "sqlite_utils",
     "subprocess",
     "tenacity",
+    "tomllib",
     "urllib.request",
     "workers",
+    "yaml",
     "zstandard",
 ]
 
