@@ -296,7 +296,7 @@ def _ascending(rows: list[StoredRow], part: ReplayPart) -> list[StoredRow]:
 
 
 def _lines(row: StoredRow) -> int:
-    """Return how many lines a row has; counted where its numbers have gaps, and so nothing confirms its count."""
+    """Return how many lines a row has; counted where its numbers do not say the same as its count."""
     return row.count if row.count == row.last - row.first + 1 else row.data.count(b"\n")
 
 
