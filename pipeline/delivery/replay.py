@@ -159,7 +159,7 @@ class Replay:
         claim = Claim(part.name, part.device, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
         self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
         failpoint.reach("replay.claimed")
-        self._manifests.propose(part, claim.start, [row.data for row in rows])
+        self._manifests.propose(part, claim.start, [row.data for row in rows], [_lines(row) for row in rows])
         part.append(data)
         failpoint.reach("replay.appended")
         before = self.records
@@ -301,6 +301,11 @@ def _ascending(rows: list[StoredRow], part: ReplayPart) -> list[StoredRow]:
             return rows[:number]
         last[row.producer] = row.last
     return rows
+
+
+def _lines(row: StoredRow) -> int:
+    """Return how many lines a row has; counted where its numbers do not say the same as its count."""
+    return row.count if row.count == row.last - row.first + 1 else row.data.count(b"\n")
 
 
 def _fits(there: bytes, expected: bytes, rows: list[StoredRow]) -> bool:

@@ -169,6 +169,9 @@ class FallbackFile:
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
+        # Many builds overwrite what is deleted with zeros, twice: in the log and in the database. Replay took
+        # 40 % longer with that, for rows that stand in a day file a moment later.
+        connection.execute("PRAGMA secure_delete = OFF")
         # Tried after each commit from there on; it gives way to readers, who only make the log longer.
         connection.execute(f"PRAGMA wal_autocheckpoint = {FALLBACK_WAL_BYTES // _PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit = {FALLBACK_WAL_BYTES}")

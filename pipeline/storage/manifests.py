@@ -26,7 +26,7 @@ from pipeline.storage import catalog
 from pipeline.storage.day_file import DELETED
 from pipeline.storage.directories import PRIVATE
 from pipeline.storage.manifest import BEGIN, CUT, Chain, instance_of
-from pipeline.storage.manifest_block import BLOCK_BYTES, Block
+from pipeline.storage.manifest_block import BLOCK_BYTES, Block, Lines
 from pipeline.storage.manifest_draft import Draft, state_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.storage.directories import Access
     from pipeline.storage.manifest import Entry
-    from pipeline.storage.manifest_draft import State
 
 UNEXPLAINED: Final = "nobody can say that these bytes are what was appended"
 DRAFT_NAME: Final = "blocks"
@@ -77,16 +76,15 @@ class Trail:
         """Up to where the blocks reach."""
         return self.blocks[-1].end if self.blocks else self.start
 
-    def add(self, lines: bytes, count: int, *, is_slice: bool, rebuilt: str = "") -> list[State]:
-        """Take `count` whole lines that stand at the end; return what the blocks they went to are now."""
+    def add(self, lines: Lines, *, rebuilt: str = "") -> list[Block]:
+        """Take lines that stand at the end; return the blocks that they went to."""
         changed: list[Block] = []
-        while lines:
+        while lines.are_left:
             if not self.blocks or self.blocks[-1].is_closed or self.blocks[-1].rebuilt != rebuilt:
                 self.blocks.append(Block(self.end, rebuilt))
-            lines, count = self.blocks[-1].add(lines, count, is_slice=is_slice)
-            if not changed or changed[-1] is not self.blocks[-1]:
-                changed.append(self.blocks[-1])
-        return [state_of(self.name, self.inode, block) for block in changed]
+            self.blocks[-1].add(lines)
+            changed.append(self.blocks[-1])
+        return changed
 
 
 class Manifests:
@@ -120,11 +118,11 @@ class Manifests:
         trail = self._trail(file, offset)
         if trail is None:
             return
-        states: dict[int, State] = {}
-        for index, lines in enumerate(slices):
-            count = counts[index] if counts else lines.count(b"\n")
-            states |= {state.offset: state for state in trail.add(lines, count, is_slice=True)}
-        self._draft.note([*states.values()])
+        changed: dict[int, Block] = {}
+        for index, data in enumerate(slices):
+            count = counts[index] if counts else data.count(b"\n")
+            changed |= {block.offset: block for block in trail.add(Lines(data, count, is_slice=True))}
+        self._draft.note([state_of(trail.name, trail.inode, block) for block in changed.values()])
 
     def publish(self, open_files: Iterable[Appended]) -> None:
         """Write the entries that are due, of what is synced."""
@@ -217,8 +215,7 @@ class Manifests:
         length = length or data.rfind(b"\n") + 1
         if trail.blocks:
             trail.blocks[-1].is_closed = True
-        lines = data[:length]
-        trail.add(lines, lines.count(b"\n"), is_slice=False, rebuilt=rebuilt)
+        trail.add(Lines(data[:length], 0, is_slice=False), rebuilt=rebuilt)
         if trail.blocks:
             trail.blocks[-1].is_closed = True
         return length > 0
