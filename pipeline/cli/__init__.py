@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "Tell how the pipeline is.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
+    "account": "Tell where every emitted record is, and whether it adds up.",
     "replay-fallback": "Bring what is in the fallback store into the files.",
     "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Read the settings again and let the workers take them.",

@@ -318,6 +318,8 @@ _RECOVERY = [
 ]
 
 _LANES = [
+    Case("writer.register.before", at_end=True),
+    Case("writer.register.after", at_end=True),
     Case("writer.lane.before_announce", at_end=True),
     Case("writer.lane.before_remove", at_end=True),
     Case("writer.lane.directory_removed", at_end=True),

@@ -24,6 +24,7 @@ from support.ledger import Ledger
 from support.waiting import until
 
 from pipeline.verification import verify
+from pipeline.verification.account import account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,8 @@ class Ground:
         """Whether somebody removed what would prove how a producer ended."""
         self.has_tampered = False
         """Whether the test changed what was stored, so that the manifests rightly say so."""
+        self.may_be_unaccounted = False
+        """Whether what would prove how much was emitted, or what was stored, is rightly gone."""
         self._errors = (home / "stderr").open("w+b")
         self._apps: list[subprocess.Popen[bytes]] = []
         self._critical_every = 0
@@ -261,6 +264,7 @@ class Ground:
                 verdict.blame("verify found", found)
             if report.open and not self.may_end_open:
                 verdict.blame("verify cannot prove the end of", map(self._last_record_of, report.open))
+        self._balance(verdict)
         verdict.faults += self._leftovers()
         return verdict
 
@@ -301,6 +305,14 @@ class Ground:
             except OSError:
                 continue
         return found
+
+    def _balance(self, verdict: oracle.Verdict) -> None:
+        """Blame what `pipeline account` finds; files that somebody renamed it does not know."""
+        if any(path.suffix != ".jsonl" for path in oracle.files_in(self.log_dir)):
+            return
+        faulty = account(self.log_dir).faulty
+        if faulty and not self.may_be_unaccounted:
+            verdict.blame("account does not balance", [one.sentence for one in faulty])
 
     def _may_stay(self, draft: Path) -> bool:
         """Whether a power cut may leave it until there is another checkpoint."""
