@@ -3,8 +3,8 @@ Where every emitted record is: `pipeline account`.
 
 The two sides come from different places. What was emitted the producers say: their lanes, and the register
 of those that have ended; only where both are silent, a `producer_closed` or `producer_died` record of the
-stream, or a `pipeline_stopped` as the writer's last. What was stored is counted in the lines of the files, all
-of them, whatever the manifests say. Records move on meanwhile, so the order of the looks matters.
+stream, or a `pipeline_stopped` as the writer's last. What was stored is counted in the lines of the files,
+whatever the manifests say. Records move on meanwhile, so the order of the looks matters.
 
 Invariants, each with the test that would fail first
     A1  Lanes are read before stores, stores before the sizes of files. Records go from lanes to files, from
@@ -230,7 +230,7 @@ class _Books:
         first, last = before.last(producer), after.last(producer)
         if first is None and last is not None:
             return None  # it began while we were reading
-        if first is not None and first[0] == 0 and held == Held():
+        if held == Held() and (first[0] == 0 if first else producer in before.lanes):
             return None  # it has a lane, and has emitted nothing yet
         told = self._told_end(producer, held)
         first, last = first or told, last or told

@@ -37,6 +37,7 @@ from support.rig import Killed, Rig
 from support.witness import durable_tags, records_among, tags_in_disk_lanes, tags_in_files, tags_of
 
 from pipeline.host import files
+from pipeline.verification.account import account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,8 @@ class Delivery(RuleBasedStateMachine):
         """Records whose producer was killed inside emit(): they may be there, once."""
         self.is_disordered = False
         """Records were written again behind later ones, because of what a person did to a file."""
+        self.has_tampered = False
+        """Somebody took away what was stored, or what says how much was emitted."""
         self.lost_lanes: set[str] = set()
         """Producers whose place in memory was removed under them."""
         self.unlooked: set[int] = set()
@@ -258,6 +261,7 @@ class Delivery(RuleBasedStateMachine):
         path = self._day_file(which)
         if path is not None:
             path.rename(path.with_name(f"{path.name}.moved{self._tag()}"))
+            self.has_tampered = True
 
     @rule(which=st.integers(0, 9))
     def delete_a_file(self, which: int) -> None:
@@ -269,7 +273,7 @@ class Delivery(RuleBasedStateMachine):
         durable = inside & durable_tags(self.rig)
         self.may_be_lost |= inside if self.rig.writer is None else durable
         self.unlooked |= inside
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
         path.unlink()
 
     @rule(which=st.integers(0, 9), part=st.floats(0, 1))
@@ -282,13 +286,14 @@ class Delivery(RuleBasedStateMachine):
         with path.open("r+b") as file:
             file.truncate(int(path.stat().st_size * part))
         self.may_be_lost |= whole - set(tags_of(path))
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
 
     @precondition(lambda self: self.rig.writer is not None)
     @rule()
     def remove_the_runtime_directory(self) -> None:
         """With producers alive, and a writer that has had a look at all they have emitted so far."""
         self.rig.step()
+        self.has_tampered = True
         self.lost_lanes |= set(files.names_in(self.rig.places.lanes_dir))
         shutil.rmtree(self.rig.places.runtime_dir, ignore_errors=True)
 
@@ -307,12 +312,19 @@ class Delivery(RuleBasedStateMachine):
             with path.open("r+b") as file:
                 file.truncate(min(path.stat().st_size, rig.synced.get(path.stat().st_ino, 0)))
         shutil.rmtree(rig.places.runtime_dir, ignore_errors=True)
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
 
     @invariant()
     def positions_are_sound(self) -> None:
         """Look at positions after every step."""
         self.rig.check_positions()
+
+    @invariant()
+    def accounts_balance(self) -> None:
+        """Find every record after every step, wherever it is on its way."""
+        if not self.has_tampered and self.rig.places.log_dir.is_dir():
+            found = account(self.rig.places.log_dir)
+            assert found.ok, [one.sentence for one in found.faulty]
 
     def check(self) -> None:
         """After a drain: each accepted record once, in order per producer, numbers without a gap."""

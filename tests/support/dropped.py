@@ -11,6 +11,7 @@ from support.rig import Rig
 
 from pipeline.queue import usage
 from pipeline.verification import verify
+from pipeline.verification.account import Account, account
 
 _STUB = 4
 """What marks a stub, in the thirteenth byte of its header."""
@@ -45,6 +46,13 @@ def named(records: list[dict[str, Any]]) -> dict[str, list[int]]:
     return found
 
 
+def balance(rig: Rig) -> Account:
+    """See that every record is accounted for, wherever it is now."""
+    found = account(rig.places.log_dir)
+    assert found.ok, [one.sentence for one in found.faulty]
+    return found
+
+
 def settle(rig: Rig, *, may_repeat: bool = False) -> tuple[set[int], int]:
     """Drain, and judge; returns (the tags that are stored, how many records were dropped)."""
     rig.drain()
@@ -62,6 +70,7 @@ def settle(rig: Rig, *, may_repeat: bool = False) -> tuple[set[int], int]:
         assert both == list(range(1, len(both) + 1)), f"{producer}: {both[:20]} … {both[-20:]}"
     report = verify(rig.places.log_dir)
     assert report.ok, [finding.sentence for finding in report.findings]
+    balance(rig)
     tags = [record["tag"] for record in records if "tag" in record]
     assert len(set(tags)) == len(tags)
     return set(tags), sum(len(set(numbers)) for numbers in gone.values())
