@@ -58,10 +58,10 @@ def command(context: click.Context, directory: str | None, *, as_json: bool) -> 
     refused at a full queue get no number and are no part of it; they are shown.
     """
     places = places_of(directory)
-    if not os.path.isdir(places.log_dir):
-        raise click.UsageError(f"no log directory at {shown(places.log_dir)}", context)
     with progress_bar("counting") as progress:
         found = account(places.log_dir, state_dirs=[places.state_dir], progress=progress)
+    if not found.balances and not os.path.isdir(places.log_dir):
+        raise click.UsageError(f"no log directory at {shown(places.log_dir)}", context)
     click.echo(json.dumps(found.as_dict()) if as_json else "\n".join(_for_people(found)))
     context.exit(Exit.DONE if found.ok else Exit.BAD_NEWS)
 

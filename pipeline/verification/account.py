@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.verification.coverage import Coverage
+    from pipeline.verification.files import LogFile
 
 DROP_OLDEST: Final = "drop_oldest"
 """What a stub stands for."""
@@ -131,8 +132,9 @@ def account(
     """
     Find every emitted record, while the pipeline runs or not. Nothing is written or locked.
 
-    `state_dirs` are asked for a register beside those that are found. OSError if the directory cannot be
-    listed.
+    `state_dirs` are asked for a register beside those that are found. A directory that is not there has no
+    files: what producers have emitted may wait in the queue all the same. OSError if one that is there cannot
+    be listed.
     """
     state_dirs = [*state_dirs]
     for attempt in range(TRIES):
@@ -149,12 +151,8 @@ def _take(
     findings = Findings()
     before = look(log_dir, state_dirs)
     chains = read_chains(log_dir, findings)
-    stores: list[Stored] = []
-    snapshot = take_snapshot(
-        log_dir, between=lambda: stores.append(read_stores(find_stores(log_dir), findings))
-    )
+    files, stored = _files_and_stores(log_dir, findings)
     known = coverages(chains.values(), findings)
-    files = without_cut(snapshot.files, stores[0])
     total = sum(file.size for file in files)
 
     def told(done: int) -> None:
@@ -165,7 +163,7 @@ def _take(
     books = _Books()
     books.testimony.accept(chains.values())
     books.take_files(sheets)
-    books.take_store(stores[0])
+    books.take_store(stored)
     books.take_lanes(before)
     books.take_expired(known, {sheet.file.stem for sheet in sheets})
     after = look(log_dir, state_dirs)
@@ -175,6 +173,21 @@ def _take(
         Account(str(log_dir), balances, books.testimony.refused, (*troubles, *books.unreadable)),
         before.is_live or after.is_live,
     )
+
+
+def _files_and_stores(log_dir: Path, findings: Findings) -> tuple[list[LogFile], Stored]:
+    """Return the files up to their cut marks; none of a directory that is not made yet, or is gone."""
+    stores: list[Stored] = []
+
+    def read() -> None:
+        stores.append(read_stores(find_stores(log_dir), findings))
+
+    try:
+        files = take_snapshot(log_dir, between=read).files
+    except (FileNotFoundError, NotADirectoryError):
+        read()
+        return [], stores[-1]
+    return without_cut(files, stores[0]), stores[0]
 
 
 class _Books:
