@@ -6,7 +6,6 @@ store, between two processes of which one was killed. What somebody takes away t
 """
 
 import errno
-import json
 import os
 import signal
 import sqlite3
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 from support import commands
-from support.apps import Site
+from support.apps import App
 from support.dropped import balance, stubs
 from support.obeying import StateSite, emits, flushes, started
 from support.outage_rig import Disk, begun, held, run
@@ -30,7 +29,7 @@ from pipeline.verification.account import Account, account
 RigOf = Callable[..., Rig]
 
 BUSY = """
-    import os, sys
+    import os, sys, time
     from stage import hear, say, start
 
     pl = start(fsync_interval_sec=0.05)
@@ -39,7 +38,8 @@ BUSY = """
     while not os.path.exists(sys.argv[1]):
         for _ in range(200):
             pl.emit("work", fill="x" * 300)
-        if count % 10 == 0 and (pid := os.fork()) == 0:
+        time.sleep(0.02)
+        if count % 20 == 0 and (pid := os.fork()) == 0:
             for _ in range(50):
                 pl.emit("child", fill="x" * 300)
             os._exit(0)
@@ -87,22 +87,37 @@ def sentence(rig: Rig) -> str:
     return one.sentence
 
 
+def end(site: StateSite, app: App) -> None:
+    """Let an application end, and our processes."""
+    app.tell("end")
+    assert app.wait() == 0
+    until(lambda: not site.workers(), "the end of our processes")
+
+
 # While it runs, and across its ends
 
 
-def test_a_pipeline_that_ended_balances_by_its_register(site: StateSite) -> None:
+def test_it_balances_by_its_register_until_a_line_is_deleted_and_that_is_accepted(site: StateSite) -> None:
     """Lanes are gone: the register says what was emitted, for the writer's own records too."""
     app = started(site)
     assert emits(app, "a", 300) == 300
     app.tell("fork child 20 10")
     assert app.expect("forked") == "0"
-    app.tell("end")
-    assert app.wait() == 0
-    until(lambda: not site.workers(), "the end of our processes")
+    end(site, app)
     found = commands.ask(site, "account")
     assert [one["source"] for one in found["producers"]] == ["register"] * 3
     assert sorted(one["stored"] for one in found["producers"])[1:] == [20, 300]
     assert found["emitted"] == found["stored"] == len(site.records())
+    [path] = site.files()
+    lines = path.read_bytes().splitlines(keepends=True)
+    gone = next(index for index, line in enumerate(lines) if b'"tag":"a 9"' in line)
+    path.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
+    found = commands.ask(site, "account", status=1)
+    [one] = [one for one in found["producers"] if not one["ok"]]
+    assert (one["difference"], one["missing"]) == (1, {"count": 1, "ranges": [[10, 10]]})
+    commands.call(site, "repair", "--accept")
+    until(lambda: not site.workers(), "the end of our processes")
+    assert commands.ask(site, "account")["accepted"] == 1
 
 
 def test_it_never_cries_wolf_while_producers_emit(
@@ -113,9 +128,10 @@ def test_it_never_cries_wolf_while_producers_emit(
     monkeypatch.setattr(accounting, "TRIES", 1)
     app = site.app(BUSY, str(tmp_path / "stop"))
     app.expect("ready")
-    seen = [account(site.log_dir) for _ in range(25)]
+    seen = [account(site.log_dir)]
+    until(lambda: seen.append(account(site.log_dir)) or seen[-1].sums["emitted"] > 10_000, "10,000 records")
     (tmp_path / "stop").touch()
-    assert int(app.expect("emitted")) > 10
+    assert int(app.expect("emitted")) > 40
     assert app.wait() == 0
     assert [one.sentence for found in seen for one in found.faulty] == []
     assert sum(found.sums["queued"] > 0 for found in seen) > 0
@@ -128,6 +144,8 @@ def test_what_everybody_left_behind_waits_in_the_queue(site: StateSite) -> None:
     """Kill -9 of all: it balances over the dead, over the living, and at the end."""
     app = started(site, fsync_interval_sec=30)
     assert emits(app, "a", 500) == 500
+    site.supervisor()
+    site.writer()
     for pid in (*site.workers(), app.pid):
         os.kill(pid, signal.SIGKILL)
     app.wait()
@@ -135,10 +153,9 @@ def test_what_everybody_left_behind_waits_in_the_queue(site: StateSite) -> None:
     assert found["queued"] > 0
     app = started(site)
     assert emits(app, "b", 10) == 10
+    flushes(app)
     assert commands.ask(site, "account")["emitted"] >= 510
-    app.tell("end")
-    app.wait()
-    until(lambda: not site.workers(), "the end of our processes")
+    end(site, app)
     found = commands.ask(site, "account")
     assert found["emitted"] == found["stored"] == len(site.records())
 
@@ -317,53 +334,3 @@ def test_a_producer_of_whom_nothing_tells_the_end_is_unknown(rig: Rig) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if b"producer_closed" not in line))
     assert any("unknown: 20 records, and nothing says" in one.sentence for one in account(path.parent).faulty)
-
-
-def test_accepted_losses_are_on_the_right_side(site: Site) -> None:
-    """`pipeline repair --accept` has taken them for good, and the account balances again."""
-    app = started(site)
-    assert emits(app, "a", 30) == 30
-    flushes(app)
-    app.tell("end")
-    app.wait()
-    until(lambda: not site.workers(), "the end of our processes")
-    [path] = site.files()
-    lines = path.read_bytes().splitlines(keepends=True)
-    gone = next(index for index, line in enumerate(lines) if b'"tag":"a 9"' in line)
-    path.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
-    found = commands.ask(site, "account", status=1)
-    [one] = [one for one in found["producers"] if not one["ok"]]
-    assert (one["difference"], one["missing"]) == (1, {"count": 1, "ranges": [[10, 10]]})
-    commands.call(site, "repair", "--accept")
-    until(lambda: not site.workers(), "the end of our processes")
-    assert commands.ask(site, "account")["accepted"] == 1
-
-
-# What it prints
-
-
-def test_the_json_has_what_is_promised(site: StateSite) -> None:
-    """The names are a contract."""
-    assert emits(started(site), "a", 3) == 3
-    found = commands.ask(site, "account")
-    assert set(found) == {
-        *("ok", "exit_code", "log_dir", "emitted", "stored", "expired", "queued", "fallback", "dropped"),
-        *("quarantined", "accepted", "refused", "unknown", "unreadable", "producers"),
-    }
-    assert set(found["producers"][0]) == {
-        *("producer", "ok", "emitted", "source", "stored", "expired", "queued", "fallback", "dropped"),
-        *("quarantined", "accepted", "difference", "missing", "repeated", "extra"),
-    }
-    assert json.dumps(found)
-
-
-def test_people_see_the_sums_the_producers_and_the_verdict(site: StateSite) -> None:
-    """One line each, and the last one says whether it adds up; a directory that is not there is status 2."""
-    app = started(site)
-    assert emits(app, "a", 3) == 3
-    flushes(app)
-    lines = commands.call(site, "account").stdout.splitlines()
-    assert lines[2:4] == ["emitted      4", "stored       4"]
-    assert lines[-1] == "OK: each of 4 emitted records is accounted for, by every producer"
-    site.log_dir = site.home / "nowhere"
-    assert "no log directory" in commands.call(site, "account", status=2).stderr
