@@ -44,7 +44,7 @@ def _work(writer: Writer) -> dict[str, Any]:
         "breaker": writer.delivery.about_breaker(),
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
-        "checkpoint_error": writer.checkpoint.error,
+        "checkpoint_error": writer.checkpoint.error or writer.finisher.register.error,
         "head": writer.days.manifests.head,
         "manifest_error": writer.days.manifests.error,
         "files": sorted(file.name for file in writer.days.open.values()),

@@ -81,7 +81,8 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "state_dir_unwritable": Reason(
         DEGRADED,
-        "The state directory refuses the checkpoint; disk lanes are not released.",
+        "The state directory refuses the register of ended producers, or the checkpoint, and disk lanes are "
+        "not released.",
         "Make state_dir writable.",
     ),
     "queue_deep": Reason(

@@ -14,7 +14,9 @@ Invariants, each with the test that would fail first
     A2  A lane excuses only what is behind its `durable` position, so a line that is deleted from a file is
         missing although its segment is still there.       integration/test_account.py, …deleted_line
     A3  Both sides are those of the first look. What was emitted later is left out, and a producer that began
-        later as a whole; but nothing may be stored that was not emitted by the last look.
+        later as a whole; but nothing may be stored that was not emitted by the last look, unless the lane's
+        producer is dead: a power loss may have taken the end of the lane, and what the files have of it is
+        what the writer will note in the register.
     A4  Registers are read behind the lanes of the same look, so a lane that went in between is in them.
     A5  What still moves against this order (a file being left, a lane being adopted, the end of a producer
         whose dropped range is told behind it) moves for a moment: while somebody lives, an account that does
@@ -40,6 +42,7 @@ from pipeline.verification.fallback import Stored, find_stores, read_stores, wit
 from pipeline.verification.files import take_snapshot
 from pipeline.verification.findings import Findings, Kind
 from pipeline.verification.lines import Place
+from pipeline.verification.sequence import UNBOUNDED
 from pipeline.verification.survey import Sheet, survey
 from pipeline.verification.testimony import DROPPED, QUARANTINED, TELLING, Testimony
 
@@ -171,7 +174,7 @@ def _take(
     troubles = [f"{found.file}: {found.sentence}" for found in findings.kept if found.kind is Kind.UNREADABLE]
     return (
         Account(str(log_dir), balances, books.testimony.refused, (*troubles, *books.unreadable)),
-        before.is_live or after.is_live,
+        bool(before.live or after.live),
     )
 
 
@@ -249,7 +252,8 @@ class _Books:
         first, last = first or told, last or told
         if first is None:
             return balance(producer, held, None, None)
-        return balance(producer, held, *first, limit=last[0] if last else None)
+        limit = UNBOUNDED if before.is_cut_off(producer) else last[0] if last else 0
+        return balance(producer, held, *first, limit=limit)
 
     def _told_end(self, producer: str, held: Held) -> tuple[int, str] | None:
         end = self.testimony.ends.get(producer)

@@ -111,9 +111,7 @@ class Balance:
         }
 
 
-def balance(
-    producer: str, held: Held, emitted: int | None, source: str | None, limit: int | None = None
-) -> Balance:
+def balance(producer: str, held: Held, emitted: int | None, source: str | None, *, limit: int = 0) -> Balance:
     """
     Balance one producer's account.
 
@@ -123,7 +121,7 @@ def balance(
     once, again = layers(held.stored)
     last = once[-1][1] if once else 0
     bound = last if emitted is None else emitted
-    extra = [] if emitted is None else minus(up_to(once, last), [(1, max(bound, limit or 0))])
+    extra = [] if emitted is None else minus(up_to(once, last), [(1, max(bound, limit))])
     left = [(1, bound)] if bound else []
     counts: dict[str, int] = {}
     places = {"stored": once, "expired": held.expired, "fallback": held.fallback}

@@ -49,16 +49,24 @@ class Emitted:
 
     lanes: dict[str, Lane]
     register: dict[str, int]
-    is_live: bool
-    """Whether any producer lives, the writer of the pipeline included."""
+    live: frozenset[str]
+    """The producers that live, the writer of the pipeline included."""
 
     def last(self, producer: str) -> tuple[int, str] | None:
-        """Return (the last number emitted, "lane" or "register"), None when neither says it."""
-        lane = self.lanes.get(producer)
-        if lane is not None and lane.emitted is not None:
-            return lane.emitted, "lane"
+        """
+        Return (the last number emitted, "lane" or "register"), None when neither says it.
+
+        The higher one, where both do: a power loss may bring back an old state of a lane that was removed.
+        """
+        lane = self.lanes.get(producer, Lane()).emitted
         last = self.register.get(producer)
+        if lane is not None and (last is None or lane >= last):
+            return lane, "lane"
         return None if last is None else (last, "register")
+
+    def is_cut_off(self, producer: str) -> bool:
+        """Whether a lane may end before what it had: nobody holds it, so a power loss may have been there."""
+        return producer in self.lanes and producer not in self.live
 
 
 def look(log_dir: Path, more_state_dirs: Iterable[Path] = ()) -> Emitted:
@@ -69,18 +77,21 @@ def look(log_dir: Path, more_state_dirs: Iterable[Path] = ()) -> Emitted:
     """
     homes = find_homes(log_dir)
     places = lanes_dirs(log_dir, homes)
-    is_live = bool(live_producers(None, places).live)
+    live = live_producers(None, places).live
     directories: dict[str, list[Path]] = {}
     for place in places:
         for directory in _directories_in(place):
             directories.setdefault(directory.name, []).append(directory)
     lanes = {producer: _read_lane(found) for producer, found in directories.items()}
-    return Emitted(lanes, read_registers({*state_dirs(log_dir, homes), *more_state_dirs}), is_live)
+    return Emitted(lanes, read_registers({*state_dirs(log_dir, homes), *more_state_dirs}), live)
 
 
 def _directories_in(place: Path) -> list[Path]:
+    """Return the lanes in a directory: what has no `alive` file is none yet, or none any more."""
     try:
-        return [path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return [
+            path for path in place.iterdir() if not path.name.startswith(".") and (path / "alive").exists()
+        ]
     except OSError:
         return []
 

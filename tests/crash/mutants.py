@@ -222,7 +222,7 @@ MUTANTS = [
     Mutant(
         "end of a producer not told",
         f"{_POINT}[writer.lane.before_announce]",
-        (("workers/writer.py", "if not self.announcer.ended(lane):", "if False:"),),
+        (("workers/finisher.py", "if not self._writer.announcer.ended(lane):", "if False:"),),
     ),
     Mutant(
         "removed segment not rescued",

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from support import commands
+from support.accounts import balance
 from support.apps import App
-from support.dropped import balance, stubs
+from support.dropped import stubs
 from support.obeying import StateSite, emits, flushes, started
 from support.outage_rig import Disk, begun, held, run
 from support.rig import Killed, Rig
@@ -145,16 +146,17 @@ def test_what_everybody_left_behind_waits_in_the_queue(site: StateSite) -> None:
     app = started(site, fsync_interval_sec=30)
     assert emits(app, "a", 500) == 500
     site.supervisor()
-    site.writer()
+    os.kill(site.writer(), signal.SIGSTOP)
+    assert emits(app, "late", 50) == 50
     for pid in (*site.workers(), app.pid):
         os.kill(pid, signal.SIGKILL)
     app.wait()
     found = commands.ask(site, "account")
-    assert found["queued"] > 0
+    assert found["queued"] >= 50
     app = started(site)
     assert emits(app, "b", 10) == 10
     flushes(app)
-    assert commands.ask(site, "account")["emitted"] >= 510
+    assert commands.ask(site, "account")["emitted"] >= 560
     end(site, app)
     found = commands.ask(site, "account")
     assert found["emitted"] == found["stored"] == len(site.records())

@@ -32,12 +32,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.accounts import balance
 from support.damage import DAMAGES
 from support.rig import Killed, Rig
+from support.steps import EMIT_POINTS, WRITER_POINTS
 from support.witness import durable_tags, records_among, tags_in_disk_lanes, tags_in_files, tags_of
 
 from pipeline.host import files
-from pipeline.verification.account import account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,54 +48,6 @@ if TYPE_CHECKING:
 
 DAY_SEC = 86_400.0
 _PRODUCERS_MAX = 4
-
-EMIT_POINTS = (
-    "emit.segment.drafted",
-    "emit.segment.prepared",
-    "emit.segment.created",
-    "emit.segment.succeeded",
-    "emit.lane.drafted",
-    "emit.lane.described",
-    "emit.lane.locked",
-)
-WRITER_POINTS = (
-    "writer.page.created",
-    "writer.intent.before",
-    "writer.intent.partial",
-    "writer.intent.after",
-    "writer.append.before",
-    "writer.append.partial",
-    "writer.append.after",
-    "writer.commit.before",
-    "writer.commit.after",
-    "writer.position.stored",
-    "writer.sync.before",
-    "writer.sync.before_directory",
-    "writer.sync.after",
-    "writer.sync.published",
-    "writer.checkpoint.before",
-    "writer.checkpoint.after",
-    "replace.checkpoint.json",
-    "writer.release.before_unlink",
-    "writer.release.after_unlink",
-    "writer.rotate.created",
-    "writer.rotate.part",
-    "writer.rotate.seal",
-    "writer.redeliver.before",
-    "writer.redeliver.after",
-    "writer.recover.before",
-    "writer.recover.resumed",
-    "writer.recover.files",
-    "writer.recover.distrusted",
-    "writer.recover.looked",
-    "writer.recover.mend",
-    "writer.recover.mended",
-    "writer.recover.trust",
-    "writer.lane.before_announce",
-    "writer.lane.before_remove",
-    "writer.lane.directory_removed",
-    "writer.lane.removed",
-)
 
 
 class Delivery(RuleBasedStateMachine):
@@ -323,8 +276,7 @@ class Delivery(RuleBasedStateMachine):
     def accounts_balance(self) -> None:
         """Find every record after every step, wherever it is on its way."""
         if not self.has_tampered and self.rig.places.log_dir.is_dir():
-            found = account(self.rig.places.log_dir)
-            assert found.ok, [one.sentence for one in found.faulty]
+            balance(self.rig)
 
     def check(self) -> None:
         """After a drain: each accepted record once, in order per producer, numbers without a gap."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.dropped import balance
+from support.accounts import balance
 from support.rig import Rig
 
 from pipeline.storage import day_file

@@ -38,7 +38,7 @@ def test_the_equation_holds_for_whatever_was_found(seed: int) -> None:
         held = Held(*(some(dice) for _ in range(4)))
         held.drop("drop_oldest", some(dice))
         emitted = dice.randint(0, 60)
-        found = balance("ada", held, emitted, "lane", emitted)
+        found = balance("ada", held, emitted, "lane", limit=emitted)
         wrong = count(found.missing) - count(found.repeated) - count(found.extra)
         assert emitted - found.accounted == wrong
         there = {
@@ -54,9 +54,9 @@ def test_the_equation_holds_for_whatever_was_found(seed: int) -> None:
 def test_what_came_after_the_first_look_is_left_out() -> None:
     """Stored up to the last look, and no further."""
     held = Held(stored=[(1, 14)], queued=[(9, 10)])
-    found = balance("ada", held, 10, "lane", 14)
+    found = balance("ada", held, 10, "lane", limit=14)
     assert (found.ok, found.stored, found.queued) == (True, 10, 0)
-    assert balance("ada", held, 10, "lane", 12).extra == ((13, 14),)
+    assert balance("ada", held, 10, "lane", limit=12).extra == ((13, 14),)
 
 
 def test_a_producer_that_nobody_knows_does_not_balance() -> None:
