@@ -11,13 +11,13 @@ import click
 from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
-from pipeline.verification.account import account
+from pipeline.verification import account
 from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pipeline.verification.account import Account
+    from pipeline.verification import Account
     from pipeline.verification.balance import Balance
 
 SHOWN_MAX: Final = 20

@@ -24,8 +24,7 @@ from support.rig import Killed, Rig
 from support.waiting import until
 
 from pipeline.storage.manifest import Chain
-from pipeline.verification import account as accounting
-from pipeline.verification.account import Account, account
+from pipeline.verification import Account
 
 RigOf = Callable[..., Rig]
 
@@ -126,7 +125,7 @@ def test_it_never_cries_wolf_while_producers_emit(
 ) -> None:
     """A busy producer, and children that come and go: each look balances at once, without a second try."""
     monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))
-    monkeypatch.setattr(accounting, "TRIES", 1)
+    monkeypatch.setattr(accounts, "TRIES", 1)
     app = site.app(BUSY, str(tmp_path / "stop"))
     app.expect("ready")
     seen = [account(site.log_dir)]

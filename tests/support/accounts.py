@@ -2,7 +2,7 @@
 
 from support.rig import Rig
 
-from pipeline.verification.account import Account, account
+from pipeline.verification import Account, account
 
 
 def balance(rig: Rig, *, may_be_unknown: bool = False) -> Account:

@@ -23,8 +23,7 @@ from support import oracle
 from support.ledger import Ledger
 from support.waiting import until
 
-from pipeline.verification import verify
-from pipeline.verification.account import account
+from pipeline.verification import account, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

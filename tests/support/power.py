@@ -14,8 +14,7 @@ from support import oracle
 from support.ground import Ground, Plan
 from support.waiting import until
 
-from pipeline.verification import verify
-from pipeline.verification.account import account
+from pipeline.verification import account, verify
 
 if TYPE_CHECKING:
     import random
