@@ -24,7 +24,7 @@ from support.rig import Killed, Rig
 from support.waiting import until
 
 from pipeline.storage.manifest import Chain
-from pipeline.verification import Account
+from pipeline.verification import Account, account, accounts
 
 RigOf = Callable[..., Rig]
 
