@@ -23,8 +23,10 @@ from support.outage_rig import Disk, begun, held, run
 from support.rig import Killed, Rig
 from support.waiting import until
 
+from pipeline.delivery.register import line_of
 from pipeline.storage.manifest import Chain
 from pipeline.verification import Account, account, accounts
+from pipeline.verification.register import read_registers
 
 RigOf = Callable[..., Rig]
 
@@ -159,6 +161,29 @@ def test_what_everybody_left_behind_waits_in_the_queue(site: StateSite) -> None:
     end(site, app)
     found = commands.ask(site, "account")
     assert found["emitted"] == found["stored"] == len(site.records())
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "writer.register.after",
+        "writer.lane.before_announce",
+        "writer.lane.before_remove",
+        "writer.lane.directory_removed",
+        "writer.lane.removed",
+    ],
+)
+def test_a_lane_that_is_gone_is_in_the_register(rig: Rig, point: str) -> None:
+    """Whoever is killed when: the producers' own side says the end, without the stream, and says it once."""
+    emitter = begun(rig, 20)
+    rig.close_producer(emitter)
+    assert rig.run_until_killed(point)
+    [one] = [one for one in balance(rig).balances if one.emitted == 20]
+    assert one.source in ("lane", "register")
+    rig.drain()
+    register = rig.writer.finisher.register.path.read_bytes()
+    assert set(register.splitlines()) >= {line_of(one.producer, 20).strip()}
+    assert read_registers([rig.places.state_dir])[one.producer] == 20
 
 
 # Places on the way
