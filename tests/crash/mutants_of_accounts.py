@@ -4,6 +4,7 @@ _ACCOUNT = "../integration/test_account.py::test_"
 _REGISTER = "../unit/test_register.py::test_"
 _FINISHER = "workers/finisher.py"
 _NOTE = "        self._note(done)\n        for lane in done:\n            self._finish(lane)\n"
+_LATE = "        for lane in done:\n            self._finish(lane)\n        self._note(done)\n"
 
 ACCOUNTS = (
     (
