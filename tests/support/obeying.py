@@ -102,7 +102,9 @@ def ends(site: StateSite, app: App) -> None:
     assert app.error_text() == ""
     until(lambda: not site.workers(), "the end of our processes")
     site.check()
-    found = account(site.log_dir, state_dirs=[site.places.state_dir])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))  # where an instance that was ended left its lanes
+        found = account(site.log_dir, state_dirs=[site.places.state_dir])
     assert found.ok, [one.sentence for one in found.faulty]
 
 
