@@ -49,8 +49,9 @@ class Finisher:
 
     def _note(self, done: Sequence[WatchedLane]) -> None:
         had_error = self.register.error
-        is_noted = self.register.note({lane.producer: lane.tailer.last_number() for lane in done})
-        if not is_noted and not had_error:
+        ended = {lane.producer: lane.tailer.last_number() for lane in done}
+        self.register.note(ended, may_write=self._writer.pump.retreat.may_touch_files)
+        if self.register.error and not had_error:
             self._writer.journal.note(f"the register of ended producers: {self.register.error}")
 
     def _finish(self, lane: WatchedLane) -> None:

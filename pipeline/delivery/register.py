@@ -59,10 +59,17 @@ class Register:
         instance = self._checkpoint.instance
         return self._checkpoint.path.with_name(f"ended_producers.{instance}".rstrip("."))
 
-    def note(self, ended: Mapping[str, int]) -> bool:
-        """Note the last numbers of producers whose lanes are going to be removed; whether that worked."""
+    def note(self, ended: Mapping[str, int], *, may_write: bool = True) -> bool:
+        """
+        Note the last numbers of producers whose lanes are going to be removed; whether they stand there.
+
+        Without `may_write` they are only remembered: who may not touch the volume may hang on it.
+        """
         new = {name: last for name, last in ended.items() if last and self._noted.get(name) != last}
         wanted = self._late | new
+        if not may_write:
+            self._late, self._noted = wanted, dict(ended)
+            return not wanted
         try:
             if wanted:
                 failpoint.reach("writer.register.before")

@@ -103,7 +103,8 @@ def ends(site: StateSite, app: App) -> None:
     until(lambda: not site.workers(), "the end of our processes")
     site.check()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))  # where an instance that was ended left its lanes
+        # An instance that was ended with its container has left its lanes there.
+        patch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))
         found = account(site.log_dir, state_dirs=[site.places.state_dir])
     assert found.ok, [one.sentence for one in found.faulty]
 

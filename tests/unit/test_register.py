@@ -49,7 +49,7 @@ def test_half_a_line_spoils_no_other(register: Register) -> None:
 def test_what_cannot_be_written_waits_for_the_next_time(
     register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so, it does not raise, and it makes no directory where a volume may be missing."""
+    """Or must not: it does not raise, and it makes no directory where a volume may be missing."""
     real = os.fsync
 
     def refuse(fd: int) -> None:
@@ -62,6 +62,10 @@ def test_what_cannot_be_written_waits_for_the_next_time(
     assert register.note({BOB: 3})
     assert register.error == ""
     assert read_registers([register.path.parent]) == {ADA: 7, BOB: 3}
+    assert not register.note({ADA: 8}, may_write=False)
+    assert read_registers([register.path.parent]) == {ADA: 7, BOB: 3}
+    assert register.note({})
+    assert read_registers([register.path.parent]) == {ADA: 8, BOB: 3}
     away = register.path.parent / "away"
     assert not Register(Checkpoint(away, "")).note({ADA: 1})
     assert not away.exists()
