@@ -14,7 +14,7 @@ number counts; other text is skipped.
 
 Invariants, each with the test that would fail first
     E1  A lane is removed only after its last number was noted and synced, or that was refused (E4).
-                                            integration/test_account_of_crashes.py
+                                            integration/test_account.py, …lane_that_is_gone…
     E2  A number is noted only when everything up to it is durable, so a power cut leaves none that was lost.
                                             property/test_power_model.py
     E3  A kill between the line and the removal gives the line once more, and no other number.

@@ -9,20 +9,24 @@ whatever the manifests say. Records move on meanwhile, so the order of the looks
 Invariants, each with the test that would fail first
     A1  Lanes are read before stores, stores before the sizes of files. Records go from lanes to files, from
         lanes to stores and from stores to files, and leave the one place when they are in the other: what has
-        left a place before it is read is found in the next one.
-                                                    integration/test_account.py, …while_producers_emit
+        left a place before it is read is found in the next one.    …it_never_cries_wolf_while_producers_emit
     A2  A lane excuses only what is behind its `durable` position, so a line that is deleted from a file is
-        missing although its segment is still there.       integration/test_account.py, …deleted_line
+        missing although its segment is still there.                …a_deleted_line_is_missing
     A3  Both sides are those of the first look. What was emitted later is left out, and a producer that began
         later as a whole; but nothing may be stored that was not emitted by the last look, unless the lane's
         producer is dead: a power loss may have taken the end of the lane, and what the files have of it is
-        what the writer will note in the register.
+        what the writer will note in the register.                  …a_line_that_was_never_emitted_is_found
     A4  Registers are read behind the lanes of the same look, so a lane that went in between is in them.
+                                                                    …it_never_cries_wolf_while_producers_emit
     A5  What still moves against this order (a file being left, a lane being adopted, the end of a producer
         whose dropped range is told behind it) moves for a moment: while somebody lives, an account that does
-        not balance is taken again, and only the last one counts.
+        not balance is taken again, and only the last one counts.   …a_difference_that_passes_is_none
     A6  Numbers are ranges everywhere; an account needs memory for gaps, not for records.
+                                                                    …it_remembers_ranges_and_no_records
     A7  A drop that is told twice, a record in a store and in a file, or behind a cut mark, counts once.
+                                                                    …what_a_full_queue_has_dropped_is_named…
+They are in integration/test_account.py and test_account_differences.py; property/test_delivery_model.py takes
+the account after each of its steps.
 """
 
 from __future__ import annotations
@@ -260,8 +264,8 @@ class _Books:
         if end is not None:
             return end.last, "stream"
         stopped = self.testimony.stopped.get(producer)
-        is_last = stopped is not None and stopped == max((last for _, last in held.stored), default=0)
-        return (stopped, "stream") if stopped is not None and is_last else None
+        there = max((last for _, last in [*held.stored, *held.fallback]), default=0)
+        return (stopped, "stream") if stopped is not None and stopped == there else None
 
     def _take_testimony(self) -> None:
         testimony = self.testimony

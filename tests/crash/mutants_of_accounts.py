@@ -1,6 +1,7 @@
 """Mistakes in accounts and in the register of ended producers: rows (name, test, edits) for `mutants.py`."""
 
 _ACCOUNT = "../integration/test_account.py::test_"
+_DIFFERENCES = "../integration/test_account_differences.py::test_"
 _REGISTER = "../unit/test_register.py::test_"
 _FINISHER = "workers/finisher.py"
 _NOTE = "        self._note(done)\n        for lane in done:\n            self._finish(lane)\n"
@@ -36,7 +37,7 @@ ACCOUNTS = (
     ),
     (
         "a lane excuses all that it holds",
-        _ACCOUNT + "a_deleted_line_is_missing[True]",
+        _DIFFERENCES + "a_deleted_line_is_missing[True]",
         (
             (
                 "pipeline/verification/emitted.py",
@@ -47,7 +48,7 @@ ACCOUNTS = (
     ),
     (
         "a repeated line not counted",
-        _ACCOUNT + "a_duplicated_line_is_stored_again",
+        _DIFFERENCES + "a_duplicated_line_is_stored_again",
         (("pipeline/verification/balance.py", "repeated = up_to(again, bound)", "repeated = []"),),
     ),
 )

@@ -2,7 +2,7 @@
 `pipeline account`: emitted is what producers say, stored is what stands in the files, and both are the same.
 
 Records are on their way all the time, so most of this looks while they are: in the queue, in the fallback
-store, between two processes of which one was killed. What somebody takes away turns it red.
+store, between two processes of which one was killed. What turns it red is in test_account_differences.py.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support import commands
-from support.accounts import balance
+from support.accounts import balance, of
 from support.apps import App
 from support.dropped import stubs
 from support.obeying import StateSite, emits, flushes, started
@@ -24,8 +24,7 @@ from support.rig import Killed, Rig
 from support.waiting import until
 
 from pipeline.delivery.register import line_of
-from pipeline.storage.manifest import Chain
-from pipeline.verification import Account, account, accounts
+from pipeline.verification import account, accounts
 from pipeline.verification.register import read_registers
 
 RigOf = Callable[..., Rig]
@@ -75,18 +74,6 @@ def rig_of() -> Iterator[RigOf]:
 def rig(rig_of: RigOf) -> Rig:
     """Give a rig whose producers and writer run in this process."""
     return rig_of()
-
-
-def of(found: Account, **wanted: int) -> None:
-    """See that an account balances, and what its sums are."""
-    assert found.ok, [one.sentence for one in found.faulty]
-    assert {name: found.sums[name] for name in wanted} == wanted
-
-
-def sentence(rig: Rig) -> str:
-    """Return what is wrong with the one account that does not balance."""
-    [one] = account(rig.places.log_dir).faulty
-    return one.sentence
 
 
 def end(site: StateSite, app: App) -> None:
@@ -207,6 +194,22 @@ def test_records_in_the_fallback_store_are_there_and_then_in_the_files(rig: Rig)
     of(balance(rig), fallback=0)
 
 
+def test_an_end_in_an_outage_that_the_register_shares_is_told_by_the_stream(rig: Rig) -> None:
+    """The volume takes neither records nor the register: all of it is in the store, the ends too."""
+    disk = Disk(rig.patch)
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.EROFS
+    register = rig.writer.finisher.register
+    register.path.mkdir()
+    rig.emit(emitter, 10)
+    rig.close_producer(emitter)
+    run(rig, 4)
+    assert "directory" in register.error
+    rig.writer.stop_own_lane("idle")
+    rig.kill_writer()
+    assert {one.source for one in balance(rig).balances} == {"stream"}
+
+
 def test_a_row_that_is_set_aside_is_quarantined(rig: Rig) -> None:
     """Before its record is told, and behind that."""
     disk = Disk(rig.patch)
@@ -273,90 +276,3 @@ def test_a_lane_that_has_emitted_nothing_is_no_account(rig: Rig) -> None:
     rig.aim = ("", 0)
     rig.abandon(emitter)
     of(balance(rig), emitted=balance(rig).sums["stored"] + balance(rig).sums["queued"])
-
-
-# What turns it red
-
-
-def quiet(rig: Rig) -> Path:
-    """Return the file of a producer that lives, and whose 20 records are durable in it."""
-    begun(rig, 20)
-    run(rig, 3)
-    of(balance(rig), queued=0)
-    [path] = rig.day_files()
-    return path
-
-
-@pytest.mark.parametrize("is_live", [True, False])
-def test_a_deleted_line_is_missing(rig: Rig, is_live: bool) -> None:
-    """Also while its segment is still in the queue: behind the durable position a lane excuses nothing."""
-    path = quiet(rig)
-    if not is_live:
-        rig.close_producer(rig.emitters[0])
-        rig.drain()
-    lines = path.read_bytes().splitlines(keepends=True)
-    gone = next(index for index, line in enumerate(lines) if b'"tag":7' in line)
-    path.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
-    assert "emitted 20, accounted for 19: 1 missing (number 8); `pipeline verify`" in sentence(rig)
-
-
-def test_a_deleted_last_line_is_missing(rig: Rig) -> None:
-    """The register knows the end, whatever the files say."""
-    path = quiet(rig)
-    rig.close_producer(rig.emitters[0])
-    rig.drain()
-    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b"producer_closed" not in line]
-    path.write_bytes(b"".join(line for line in lines if b'"tag":19' not in line))
-    assert any("1 missing (number 20)" in one.sentence for one in account(rig.places.log_dir).faulty)
-
-
-def test_a_duplicated_line_is_stored_again(rig: Rig) -> None:
-    """And does not make up for one that is missing."""
-    path = quiet(rig)
-    lines = path.read_bytes().splitlines(keepends=True)
-    ours = [index for index, line in enumerate(lines) if b'"tag"' in line]
-    path.write_bytes(b"".join([*lines, lines[ours[4]]]))
-    assert "emitted 20, accounted for 21: 1 stored again (number 5)" in sentence(rig)
-    del lines[ours[9]]
-    path.write_bytes(b"".join([*lines, lines[ours[4]]]))
-    assert "accounted for 20: 1 missing (number 10), 1 stored again (number 5)" in sentence(rig)
-
-
-def test_a_line_that_was_never_emitted_is_found(rig: Rig) -> None:
-    """Its number is above the producer's last."""
-    path = quiet(rig)
-    last = next(line for line in path.read_bytes().splitlines(keepends=True) if b'"tag":19' in line)
-    with path.open("ab") as file:
-        file.write(last.replace(b'"action_number":20', b'"action_number":21'))
-    assert "1 stored and never emitted (number 21)" in sentence(rig)
-
-
-def test_a_deleted_day_is_missing_unless_it_is_recorded_as_expired(rig: Rig) -> None:
-    """With all its producers; a record of its removal in the manifests makes it legal."""
-    path = quiet(rig)
-    rig.close_producer(rig.emitters[0])
-    rig.drain()
-    rig.writer.stop_own_lane("idle")
-    rig.writer = None
-    count = len(path.read_bytes().splitlines())
-    size = path.stat().st_size
-    path.unlink()
-    found = account(rig.places.log_dir)
-    assert sum(one.emitted or 0 for one in found.faulty) == count
-    chain = Chain(rig.places.belongings_dir, "")
-    chain.extend(path.name, [{"kind": "expired", "offset": 0, "length": size, "cause": "age"}])
-    of(account(rig.places.log_dir), expired=count, stored=0)
-
-
-def test_a_producer_of_whom_nothing_tells_the_end_is_unknown(rig: Rig) -> None:
-    """Without register the stream tells it, without the stream nobody."""
-    path = quiet(rig)
-    rig.close_producer(rig.emitters[0])
-    rig.drain()
-    register = rig.writer.finisher.register.path
-    register.unlink()
-    [one] = [one for one in balance(rig).balances if one.emitted == 20]
-    assert one.source == "stream"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(line for line in lines if b"producer_closed" not in line))
-    assert any("unknown: 20 records, and nothing says" in one.sentence for one in account(path.parent).faulty)

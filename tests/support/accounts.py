@@ -11,3 +11,9 @@ def balance(rig: Rig, *, may_be_unknown: bool = False) -> Account:
     faulty = [one for one in found.faulty if one.emitted is not None or not may_be_unknown]
     assert not faulty, [one.sentence for one in faulty]
     return found
+
+
+def of(found: Account, **wanted: int) -> None:
+    """See that an account balances, and what its sums are."""
+    assert found.ok, [one.sentence for one in found.faulty]
+    assert {name: found.sums[name] for name in wanted} == wanted
