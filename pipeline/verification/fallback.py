@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -101,9 +101,7 @@ def _read(connection: sqlite3.Connection, path: Path, stored: Stored, findings: 
     connection.execute("BEGIN")  # one moment for both tables
     for file, device, inode, size in connection.execute("SELECT file, device, inode, size FROM cut_marks"):
         stored.cut_marks[file, str(device), str(inode)] = size
-    for (fields,) in connection.execute("SELECT fields FROM announcements WHERE action_type = 'quarantined'"):
-        told = loads(fields)
-        stored.quarantined.append((told["subject"], told["first_action_number"], told["last_action_number"]))
+    stored.quarantined += _untold(connection)
     query = "SELECT id, producer, first, last, count, sha256, data FROM slices ORDER BY id"
     for row, producer, first, last, count, digest, content in connection.execute(query):
         data = content if isinstance(content, bytes) else str(content).encode()
@@ -118,6 +116,16 @@ def _read(connection: sqlite3.Connection, path: Path, stored: Stored, findings: 
                 stored.ranges.append((*line[:2], line[1]))
             if any(mark in line[2] for mark in _MARKS):
                 stored.lines.append(line)
+
+
+def _untold(connection: sqlite3.Connection) -> Iterator[tuple[str, int, int]]:
+    """Yield (producer, first, last) of the rows that were set aside and are not told yet."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'announcements'").fetchone():
+        return  # whoever made this store without it has set nothing aside
+    for (fields,) in connection.execute("SELECT fields FROM announcements WHERE action_type = 'quarantined'"):
+        with suppress(JSONDecodeError, KeyError, TypeError, ValueError):
+            told = loads(fields)
+            yield str(told["subject"]), int(told["first_action_number"]), int(told["last_action_number"])
 
 
 def _lines(data: bytes) -> Iterator[tuple[str, int, bytes]]:
