@@ -14,21 +14,25 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.errors import NotDurable
+from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
 from pipeline.queue import bell
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance
+from pipeline.records.checks import Checks, checks_of
 from pipeline.records.encoding import cut_fields, encode_fields
+from pipeline.records.forms import unfolded
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.settings import Settings
 
 Encode = Callable[[dict[str, Any]], bytes]
+Plan = tuple[bytes, Checks | None]
+"""The same for all records of a type: how the line goes on behind the time, and what to expect of fields."""
 _ENVELOPE_BYTES: Final = 256
 """Room for the four common fields beside the caller's, action_type included when it is of sane length."""
-_OPENINGS_MAX: Final = 1024
+_PLANS_MAX: Final = 1024
 _ROOM_POLL_SEC: Final = 0.005
 _LATE_REPORT_SEC: Final = 10.0
 _RECEIPT_POLL_SEC: Final = (0.0005, 0.02)
@@ -72,7 +76,7 @@ class Emitter:
         self._late_at = -_LATE_REPORT_SEC
         self._waits = not settings.async_logging and not self._is_workers
         self._drops_low = settings.queue_full_strategy == "drop_low"
-        self._openings: dict[str, bytes] = {}
+        self._plans: dict[str, Plan] = {}
         self._appender: Appender | None = None
         self._nested: list[Appender] = []
         self._inherited: list[Appender] = []
@@ -84,24 +88,30 @@ class Emitter:
 
     def _build_emit(self) -> Callable[..., int]:
         """Return emit() as a closure: its settings are cells, which cost a fifth of an attribute."""
-        encode, current, openings = self._encode, context.current, self._openings
+        encode, current, plans = self._encode, context.current, self._plans
         bytes_max, waits, drops_low = self._body_bytes_max, self._waits, self._drops_low
 
-        def emit(action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+        def emit(action_type: Any, /, *, durable: bool = False, **fields: Any) -> int:
             """
             Accept a record and return its action_number, 0 when it was not accepted.
 
             Raises NotDurable when `durable` and the record is not known to be on the disk in time; it stays
-            queued.
+            queued. Under `validation=strict`, RecordError for a field that is not as its type says.
             """
             try:
+                if type(action_type) is not str:
+                    action_type, fields = unfolded(action_type, fields)
+                opening, checks = plans.get(action_type) or self._plan(action_type)
+                if not opening:
+                    return 0
                 inherited = current()
                 if inherited:
                     fields = {**inherited, **fields}
+                if checks is not None and not checks[tuple(fields)](fields):
+                    self._note_wrong_fields(action_type, checks, fields)
                 body = encode(fields)
                 if len(body) > bytes_max:
                     body = cut_fields(fields, body, bytes_max)
-                opening = openings.get(action_type) or self._opening(action_type)
                 appender = self._appender or self._first_appender()
                 if appender is None:
                     return 0
@@ -118,6 +128,8 @@ class Emitter:
                     )
                 if appender.look_due:
                     self._look(appender)
+            except RecordError:
+                raise
             except Exception as error:  # noqa: BLE001 - looked at below
                 handlers.let_through(error)  # a timeout of the application's own, which it must get
                 self._note_failure(error)  # all else: the application never pays for our errors
@@ -185,16 +197,46 @@ class Emitter:
                     totals[reason] = totals.get(reason, 0) + count
         return totals
 
+    def wrong_fields(self) -> dict[str, int]:
+        """Return the fields of this process's records that were not as their types say, with their counts."""
+        totals: dict[str, int] = {}
+        for appender in self.appenders():
+            for fault, count in appender.lane.wrong_fields.items():
+                totals[fault] = totals.get(fault, 0) + count
+        return totals
+
+    def wants(self, action_type: str) -> bool:
+        """Whether records of a type are recorded: not when `action_types` switches it off."""
+        return self._is_workers or self.settings.action_types.get(action_type, True)
+
     def has_room(self) -> bool:
         """Whether the queue is below the mark where back-pressure begins."""
         return self._appender is None or not self._appender.room.is_pressed
 
-    def _opening(self, action_type: str) -> bytes:
-        quoted = self._encode({"": str(action_type)[: importance.ACTION_TYPE_CHARS_MAX]})[4:-1]
-        opening = b'Z","action_type":' + quoted + b',"action_number":'
-        if len(self._openings) < _OPENINGS_MAX and type(action_type) is str:
-            self._openings[action_type] = opening
-        return opening
+    def _plan(self, action_type: str) -> Plan:
+        """Make what emit() needs for a type; the opening is empty when its records are switched off."""
+        quoted = self._encode({"": action_type[: importance.ACTION_TYPE_CHARS_MAX]})[4:-1]
+        opening = b'Z","action_type":' + quoted + b',"action_number":' if self.wants(action_type) else b""
+        is_checked = self.settings.validation != "off" and not self._is_workers
+        plan = opening, checks_of(action_type) if is_checked else None
+        if len(self._plans) < _PLANS_MAX:
+            self._plans[action_type] = plan
+        return plan
+
+    def _note_wrong_fields(self, action_type: str, checks: Checks, fields: Mapping[str, Any]) -> None:
+        """Count what is wrong; under `strict`, raise."""
+        faults = [f"{action_type}.{name}: {fault}" for name, fault in checks.faults(fields)]
+        if faults and self.settings.validation == "strict":
+            raise RecordError(
+                "a record is not as its type says",
+                where=action_type,
+                cause="; ".join(faults),
+                remedy=f"`pipeline schema {action_type}` prints what is expected",
+            )
+        appender = self._appender or self._first_appender()
+        for fault in faults:
+            if appender is not None:
+                appender.lane.count_wrong_field(fault)
 
     def _is_spare(self, action_type: str, fields: Mapping[str, Any]) -> bool:
         return importance.is_low(fields) and not self._is_critical(action_type, fields)
@@ -288,6 +330,7 @@ class Emitter:
 
     def _look(self, appender: Appender) -> None:
         appender.look_due = False
+        appender.lane.tell_wrong_fields()
         if self._on_look is not None:
             self._on_look()
 

@@ -17,12 +17,21 @@ from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
-from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
+from pipeline.queue.layout import (
+    ABOUT_OFFSET,
+    POSITION,
+    counter_offset,
+    pack_about,
+    pack_alive,
+    pack_ending,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_WRONG_FIELDS_MAX: Final = 24
+"""So many different ones have room in the `alive` file; the rest is counted together."""
 
 
 _made: Final[weakref.WeakSet[Lane]] = weakref.WeakSet()
@@ -53,6 +62,10 @@ class Lane:
         self._disk_lock: RecordLock | None = None
         self._positions: list[tuple[int, tuple[int, int]]] = []
         self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
+        self.wrong_fields: dict[str, int] = {}
+        """Fields of the wrong kind, such as `tool_call.args: string instead of object`, with their counts."""
+        self._is_wrong_untold = False
+        self._process = self._about()
         self.memory_dir: Path | None = None
         create_runtime(places)
         with _gate(places):
@@ -109,6 +122,7 @@ class Lane:
 
     def note_ending(self, signal_number: int = 0) -> None:
         """Say that the process has begun a normal end. Later records are still accepted."""
+        self.tell_wrong_fields()
         for fd in self._fds():
             files.pwrite_all(fd, pack_ending(signal_number), 0)
 
@@ -117,6 +131,33 @@ class Lane:
         self.counters[reason] += 1
         for fd in self._fds():
             files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
+
+    def count_wrong_field(self, fault: str) -> None:
+        """
+        Count a field that is not as its type says.
+
+        It is told outside at the 1st, 2nd, 4th, 8th … of each, and, as `tell_wrong_fields` is called, once a
+        second and at the end: a store each time would cost a system call for every such record.
+        """
+        if fault not in self.wrong_fields and len(self.wrong_fields) >= _WRONG_FIELDS_MAX:
+            fault = "others"
+        count = self.wrong_fields.get(fault, 0) + 1
+        self.wrong_fields[fault] = count
+        self._is_wrong_untold = True
+        if count & (count - 1) == 0:
+            self.tell_wrong_fields()
+
+    def tell_wrong_fields(self) -> None:
+        """Store what was counted where the writer sees it."""
+        if not self._is_wrong_untold:
+            return
+        about = pack_about({**self._process, "wrong_fields": self.wrong_fields})
+        try:
+            for fd in self._fds():
+                files.pwrite_all(fd, about, ABOUT_OFFSET)
+            self._is_wrong_untold = False
+        except OSError:
+            return  # the next time; no record is refused for that
 
     def _keep_position(self, path: Path) -> None:
         """Open the position file for good: the writer stores into it also when its directory is removed."""
@@ -183,7 +224,7 @@ class Lane:
         failpoint.reach("emit.lane.drafted")
         lock = RecordLock(draft / "alive")
         try:
-            files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
+            files.pwrite_all(lock.fd, pack_alive(self._process), 0)
             failpoint.reach("emit.lane.described")
             lock.try_acquire()
             files.replace(draft / "position", bytes(POSITION.size))

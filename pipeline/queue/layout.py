@@ -22,7 +22,7 @@ STUB, with `records` the number of records that it held and the offset behind th
 the critical records that it held. It may stand for earlier segments too: the u64 behind the producer is the
 serial of the first. A position behind the note says that the drop is told in the stream.
 
-Alive file, 4,096 bytes, written once at creation so that a full disk cannot refuse a later store::
+Alive file, 4,096 bytes, written whole at creation so that a full disk cannot refuse a later store::
 
     0       1        64               128
     +-------+--------+----------------+--------------------------------+
@@ -30,10 +30,11 @@ Alive file, 4,096 bytes, written once at creation so that a full disk cannot ref
     +-------+--------+----------------+--------------------------------+
       u8      u8       8 x u64
 
-Numbers are in the machine's byte order: the files never leave the machine, and a native 8-byte store is what
-is atomic. Changing a number here changes the format: raise VERSION; a lane of an unknown version is kept and
-reported. Version 1 had no stubs, and its writers did not take a segment before they read it, so only segments
-of version 2 are dropped.
+The JSON is stored again, in its place, when the process has more to say of itself (`wrong_fields`); who
+reads half of it takes what it read before. Numbers are in the machine's byte order: the files never leave
+the machine, and a native 8-byte store is what is atomic. Changing a number here changes the format: raise
+VERSION; a lane of an unknown version is kept and reported. Version 1 had no stubs, and its writers did not
+take a segment before they read it, so only segments of version 2 are dropped.
 """
 
 from __future__ import annotations
@@ -219,8 +220,13 @@ class About(NamedTuple):
 
 def pack_alive(process: dict[str, Any]) -> bytes:
     """Return the content of a new `alive` file."""
-    about = orjson.dumps(process)
-    return (bytes([ALIVE]).ljust(ABOUT_OFFSET, b"\0") + about).ljust(ALIVE_BYTES, b" ")[:ALIVE_BYTES]
+    return bytes([ALIVE]).ljust(ABOUT_OFFSET, b"\0") + pack_about(process)
+
+
+def pack_about(process: dict[str, Any]) -> bytes:
+    """Return what stands in an `alive` file from `ABOUT_OFFSET` on."""
+    room = ALIVE_BYTES - ABOUT_OFFSET
+    return orjson.dumps(process).ljust(room, b" ")[:room]
 
 
 def pack_ending(signal_number: int) -> bytes:

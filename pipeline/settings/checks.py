@@ -17,6 +17,8 @@ import orjson
 Check = Callable[[Any], Any]
 POLICIES: Final = ("drop_oldest", "drop_newest", "drop_low", "block")
 _POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
+ACTION_TYPES_OFF: Final = {"agent_thinking": False, "hook_execute": False}
+"""What is not recorded unless it is switched on; every other type is, known or not."""
 _MODE_MAX: Final = 0o7777
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"0", "false", "no", "off"}
@@ -138,6 +140,17 @@ def pool_roles(value: Any) -> dict[str, int]:
     if pool.get("writer", 1) != 1:
         raise ValueError("writer = 1: a second writer could not keep the order of a producer's records")
     return {"writer": 1}
+
+
+def type_switches(value: Any) -> dict[str, bool]:
+    """Take action types by name, on or off, also as a JSON text; those that are not named keep their default."""
+    try:
+        switches = orjson.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        switches = None
+    if not isinstance(switches, Mapping):
+        raise ValueError('a table of types such as {"agent_thinking": true}')  # noqa: TRY004 - as above
+    return ACTION_TYPES_OFF | {str(name): switch(is_on) for name, is_on in switches.items()}
 
 
 def zone(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
 from pipeline.settings.checks import (
+    ACTION_TYPES_OFF,
     Check,
     file_mode_bits,
     names,
@@ -20,6 +21,7 @@ from pipeline.settings.checks import (
     pool_roles,
     switch,
     text,
+    type_switches,
     whole,
     zone,
 )
@@ -108,6 +110,18 @@ class Settings:
     )
     critical_action_types: tuple[str, ...] = _option(
         (), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", names
+    )
+    action_types: dict[str, bool] = _option(
+        ACTION_TYPES_OFF,
+        "switches",
+        "Types by name, on or off; a type that is not named is on, and one that is off is not recorded.",
+        type_switches,
+    )
+    validation: str = _option(
+        "count",
+        "off, count, strict",
+        "Fields of a known type of the wrong kind: count them and tell in health, or (strict) raise.",
+        one_of("off", "count", "strict"),
     )
     max_record_bytes: int = _option(
         1 << 20, "B", "A longer record is cut, and says so.", whole(1024, RECORD_BYTES_MAX_CEILING)
