@@ -20,7 +20,7 @@ from pipeline.queue import bell
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance
 from pipeline.records.checks import Checks, checks_of
-from pipeline.records.encoding import cut_fields, encode_fields
+from pipeline.records.encoding import cut_fields, encode_fields, encode_plain
 from pipeline.records.forms import unfolded
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Emitter:
         self._on_lane = on_lane
         self._on_look = on_look
         self._encode = encode
+        # Who encodes in another way has not promised that plain fields may go past it.
+        self._encode_plain = encode_plain if encode is encode_fields else encode
         self._body_bytes_max = settings.max_record_bytes - _ENVELOPE_BYTES
         self._late_at = -_LATE_REPORT_SEC
         self._waits = not settings.async_logging and not self._is_workers
@@ -88,7 +90,7 @@ class Emitter:
 
     def _build_emit(self) -> Callable[..., int]:
         """Return emit() as a closure: its settings are cells, which cost a fifth of an attribute."""
-        encode, current, plans = self._encode, context.current, self._plans
+        encode, encode_plain, current, plans = self._encode, self._encode_plain, context.current, self._plans
         bytes_max, waits, drops_low = self._body_bytes_max, self._waits, self._drops_low
 
         def emit(action_type: Any, /, *, durable: bool = False, **fields: Any) -> int:
@@ -107,9 +109,16 @@ class Emitter:
                 inherited = current()
                 if inherited:
                     fields = {**inherited, **fields}
-                if checks is not None and not checks[tuple(fields)](fields):
-                    self._note_wrong_fields(action_type, checks, fields)
-                body = encode(fields)
+                try:
+                    is_as_expected = checks is not None and checks[tuple(fields)](fields)
+                except RecursionError:  # a cycle
+                    is_as_expected = False
+                if is_as_expected:
+                    body = encode_plain(fields)
+                else:
+                    if checks is not None:
+                        self._note_wrong_fields(action_type, checks, fields)
+                    body = encode(fields)
                 if len(body) > bytes_max:
                     body = cut_fields(fields, body, bytes_max)
                 appender = self._appender or self._first_appender()

@@ -44,6 +44,8 @@ def _work(writer: Writer) -> dict[str, Any]:
         "breaker": writer.delivery.about_breaker(),
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
+        "wrong_fields": writer.announcer.wrong_fields.totals(),
+        "wrong_fields_age_sec": writer.announcer.wrong_fields.age_sec(),
         "checkpoint_error": writer.checkpoint.error or writer.finisher.register.error,
         "head": writer.days.manifests.head,
         "manifest_error": writer.days.manifests.error,

@@ -114,6 +114,8 @@ def _counts(document: dict[str, Any]) -> Iterator[str]:
     if dropped:
         named = ", ".join(f"{count:,} {visible(str(reason))}" for reason, count in dropped.items())
         yield click.style(_row("dropped", named), fg="red")
+    for fault, count in document.get("wrong_fields", {}).items():
+        yield _row("wrong", f"{count:,} times {visible(str(fault))}")
     if counts.get("append_failures"):
         retried = f", {counts['retried']:,} tried again" if counts.get("retried") else ""
         yield _row("failures", f"{counts['append_failures']:,} appends{retried}")

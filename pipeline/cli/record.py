@@ -185,6 +185,8 @@ class _Recorder:
 
     def _accept(self, action_type: str, fields: dict[str, Any]) -> None:
         """Emit until it is accepted. With no room emit() itself waits; 0 means that no lane can be made."""
+        if not self.pipeline.wants(action_type):
+            return
         while not self.pipeline.emit(action_type, **fields):
             clock.sleep(_RETRY_SEC)
         self._tally.records += 1

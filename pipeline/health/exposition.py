@@ -72,6 +72,10 @@ def _dropped(health: dict[str, Any]) -> Samples:
         yield {"reason": reason}, count
 
 
+def _wrong_fields(health: dict[str, Any]) -> Samples:
+    yield {}, sum(health.get("wrong_fields", {}).values())
+
+
 METRICS: Final = (
     Metric("pipeline_status", "gauge", "1 for the status that health has now.", _status),
     Metric("pipeline_reason", "gauge", "1 for each reason why health is not ok.", _reasons),
@@ -124,6 +128,12 @@ METRICS: Final = (
         _plain("counts", "durable"),
     ),
     Metric("pipeline_records_dropped_total", "counter", "Records refused, by reason.", _dropped),
+    Metric(
+        "pipeline_wrong_fields_total",
+        "counter",
+        "Fields of records that are not as their types say.",
+        _wrong_fields,
+    ),
     Metric(
         "pipeline_written_bytes_total",
         "counter",

@@ -124,6 +124,11 @@ REASONS: Final[dict[str, Reason]] = {
         "health_port was busy; the endpoint listens on another port.",
         "Free the port, or set another one.",
     ),
+    "wrong_fields": Reason(
+        OK,
+        "In the last 60 s records had fields that are not as their types say; they are recorded as given.",
+        "`wrong_fields` in the health document names them; `pipeline schema TYPE` prints what is expected.",
+    ),
     "sync_late": Reason(
         DEGRADED,
         "async_logging is off, and records of this process were late; they are queued.",

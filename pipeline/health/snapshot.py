@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOT_RESPONDING_SEC: Final = 2.0
 RESTARTED_SEC: Final = 10.0
 DROPPED_SEC: Final = 60.0
+WRONG_FIELDS_SEC: Final = 60.0
 DISK_FREE_MIN_BYTES: Final = 100 * MIB
 
 
@@ -74,6 +75,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "counts": counts,
         "dropped": _dropped(facts),
         "breaker": said.get("breaker", {}),
+        "wrong_fields": said.get("wrong_fields", {}),
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "head": said.get("head", ""),
@@ -142,6 +144,7 @@ def _other_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("memory_high", max(facts.writer.rss_bytes, facts.supervisor.rss_bytes) > limit),
         ("settings_rejected", bool(facts.complaints)),
         ("health_port_taken", facts.is_port_taken),
+        ("wrong_fields", _is_recent(facts.said.get("wrong_fields_age_sec"), WRONG_FIELDS_SEC)),
     ]
 
 
@@ -154,8 +157,11 @@ def _dropped(facts: Facts) -> dict[str, int]:
 
 
 def _dropped_recently(said: dict[str, Any]) -> bool:
-    age = said.get("dropped_age_sec")
-    return age is not None and age < DROPPED_SEC
+    return _is_recent(said.get("dropped_age_sec"), DROPPED_SEC)
+
+
+def _is_recent(age_sec: float | None, limit_sec: float) -> bool:
+    return age_sec is not None and age_sec < limit_sec
 
 
 def _quota(settings: Settings) -> int:
