@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import endings, inquiry, launch, settings as settings_table
 from pipeline.emitter import Emitter
+from pipeline.episodes import Episodes, Tracer
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files, handlers
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from _typeshed import DataclassInstance
+
     from pipeline.queueing import QueueFace
+    from pipeline.records.typed import Record
     from pipeline.settings import Settings
+
+    Emittable = str | Mapping[str, Any] | Record | DataclassInstance
 
 _ASYNC_POLL_SEC = 0.002
 _PROMPT_LAUNCHES = 10
 _LAUNCH_BACKOFF_MAX_SEC = 60.0
 
 
-class Pipeline:
+class Pipeline(Episodes):
     """
     A handle on a pipeline in this process. Get one from `start_pipeline()` or `attach()`.
 
@@ -46,14 +52,20 @@ class Pipeline:
         # The emitter's closure takes the method's place: one call less on every record.
         self.emit = self._emitter.emit if settings.enabled else _refuse  # type: ignore[method-assign]
 
-    def emit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    def emit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
         """
         Accept a record and return its action_number (> 0), or 0 when it was not accepted.
 
-        Never raises for what it is given. `durable=True` returns after the fsync; NotDurable is raised when
-        that takes longer than `durable_timeout_sec`, and the record stays queued.
+        `record` is an action_type with its fields as keywords; or a mapping with `action_type` in it, a typed
+        record such as `ToolCall(…)`, a dataclass, to which keywords are added. Never raises for what it is
+        given, unless `validation` is strict. `durable=True` returns after the fsync; NotDurable is raised
+        when that takes longer than `durable_timeout_sec`, and the record stays queued.
         """
-        return self._emitter.emit(action_type, durable=durable, **fields)
+        return self._emitter.emit(record, durable=durable, **fields)
+
+    def wants(self, action_type: str) -> bool:
+        """Whether records of a type are recorded: not when `action_types` switches it off."""
+        return self._settings.enabled and self._emitter.wants(action_type)
 
     @property
     def log_dir(self) -> str:
@@ -80,9 +92,9 @@ class Pipeline:
         """
         return not self._settings.enabled or self._emitter.flush(timeout, durable=durable)
 
-    async def aemit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    async def aemit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
         """Like emit(), for asyncio: waiting for `durable` does not stop the loop."""
-        number = self.emit(action_type, **fields)
+        number = self.emit(record, **fields)
         if number and durable and not await self.aflush(self._settings.durable_timeout_sec, durable=True):
             from pipeline.errors import NotDurable
 
@@ -228,11 +240,27 @@ def replace_default(pipeline: Any) -> Any:
     return before
 
 
-def emit(action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+def emit(record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
     """Emit into the default pipeline; 0 when there is none."""
     if _default is None:
         return 0
-    return _default.emit(action_type, durable=durable, **fields)
+    return _default.emit(record, durable=durable, **fields)
+
+
+class _OfDefault(Episodes):
+    """Episodes whose records go into what is the default pipeline when they are emitted."""
+
+    def emit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
+        return emit(record, durable=durable, **fields)
+
+
+_episodes = _OfDefault()
+llm, session, span, tool = _episodes.llm, _episodes.session, _episodes.span, _episodes.tool
+
+
+def get_tracer(name: str) -> Tracer:
+    """Return a source of spans that are recorded in the default pipeline, with `name` as their scope."""
+    return Tracer(_episodes, name)
 
 
 def flush(timeout: float = 5.0, *, durable: bool = False) -> bool:
@@ -341,7 +369,7 @@ def _unpickle(log_dir: str, state_dir: str, values: Mapping[str, Any]) -> Pipeli
     return pipeline if _default is not None else _make_default(pipeline)
 
 
-def _refuse(_action_type: str = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
+def _refuse(_record: Emittable = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
     return 0
 
 

@@ -18,7 +18,7 @@ from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
 from pipeline.queue import bell
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
-from pipeline.records import context, importance
+from pipeline.records import context, importance, open_telemetry
 from pipeline.records.checks import Checks, checks_of
 from pipeline.records.encoding import cut_fields, encode_fields, encode_plain
 from pipeline.records.forms import unfolded
@@ -88,12 +88,16 @@ class Emitter:
         self.emit = self._build_emit()
         _emitters.add(self)
 
-    def _build_emit(self) -> Callable[..., int]:
+    def _build_emit(self) -> Callable[..., int]:  # noqa: C901 - see below
         """Return emit() as a closure: its settings are cells, which cost a fifth of an attribute."""
         encode, encode_plain, current, plans = self._encode, self._encode_plain, context.current, self._plans
+        span_module, loaded = open_telemetry.MODULE, open_telemetry.loaded_modules
         bytes_max, waits, drops_low = self._body_bytes_max, self._waits, self._drops_low
 
-        def emit(action_type: Any, /, *, durable: bool = False, **fields: Any) -> int:
+        # A branch costs nothing here, and a call 0.05 µs on every record.
+        def emit(  # noqa: C901, PLR0912
+            action_type: Any, /, *, durable: bool = False, **fields: Any
+        ) -> int:
             """
             Accept a record and return its action_number, 0 when it was not accepted.
 
@@ -107,6 +111,8 @@ class Emitter:
                 if not opening:
                     return 0
                 inherited = current()
+                if span_module in loaded:
+                    inherited = open_telemetry.with_span(inherited)
                 if inherited:
                     fields = {**inherited, **fields}
                 try:
@@ -232,7 +238,7 @@ class Emitter:
             self._plans[action_type] = plan
         return plan
 
-    def _note_wrong_fields(self, action_type: str, checks: Checks, fields: Mapping[str, Any]) -> None:
+    def _note_wrong_fields(self, action_type: str, checks: Checks, fields: dict[str, Any]) -> None:
         """Count what is wrong; under `strict`, raise."""
         faults = [f"{action_type}.{name}: {fault}" for name, fault in checks.faults(fields)]
         if faults and self.settings.validation == "strict":

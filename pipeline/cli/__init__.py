@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Read the settings again and let the workers take them.",
     "config": "Show and check settings.",
+    "schema": "Print what records of a type look like.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }
 """The subcommands in the order of the help, each with its line there."""

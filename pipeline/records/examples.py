@@ -144,10 +144,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         **_IDS,
         "name": "read configuration",
         "parent_span_id": "b7ad6b7169203331",
-        "start_time": "2025-11-21T14:32:15.123456Z",
+        "start_ns": 1763735535123456000,
+        "end_ns": 1763735535125256000,
         "duration_ms": 1.8,
         "attributes": {"file": "settings.toml"},
-        "events": [{"name": "parsed", "time": "2025-11-21T14:32:15.125001Z"}],
+        "events": [{"name": "parsed", "at_ns": 1763735535125001000}],
         "status": "success",
     },
 }

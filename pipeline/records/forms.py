@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+_WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 MESSAGE: Final = "message"
 """The action_type of a mapping that names none."""
 
@@ -28,10 +30,9 @@ def unfolded(record: object, more: dict[str, Any]) -> tuple[str, dict[str, Any]]
     given = ((name, getattr(record, name, None)) for name in names)
     fields = {name: value for name, value in given if value is not None}
     named = getattr(config, "tag", None) or fields.pop("action_type", None)
-    return str(named or _name_of(kind)), fields | more
+    return str(named or type_name(kind.__name__)), fields | more
 
 
-def _name_of(kind: type) -> str:
-    from pipeline.records.typed import type_name
-
-    return type_name(kind.__name__)
+def type_name(class_name: str) -> str:
+    """Return the action_type of a class: `tool_call` for ToolCall."""
+    return _WORD_START.sub("_", class_name).lower()

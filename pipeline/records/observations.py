@@ -54,13 +54,16 @@ class Span(Record):
     """A span of a trace, recorded at its end. Its ids are trace_id, span_id and parent_span_id."""
 
     name: Annotated[str, Meta(description="What was done.")]
-    start_time: Annotated[str, Meta(description="When it began, RFC 3339 UTC.")] | None = None
+    start_ns: Annotated[int, Meta(description="When it began, in ns since the epoch.")] | None = None
+    end_ns: Annotated[int, Meta(description="When it ended, in ns since the epoch.")] | None = None
     duration_ms: DurationMs | None = None
     kind: Annotated[str, Meta(description="internal, server, client, producer or consumer.")] | None = None
-    scope: Annotated[str, Meta(description="Who measured it, such as a library's name.")] | None = None
+    logger: Annotated[str, Meta(description="Name of the tracer that it is of.")] | None = None
+    service: Annotated[str, Meta(description="Name of the service.")] | None = None
     attributes: Annotated[dict[str, Any], Meta(description="What is known of it, by name.")] | None = None
     events: (
-        Annotated[list[Any], Meta(description="What happened in it: objects with `name` and `time`.")] | None
+        Annotated[list[Any], Meta(description="What happened in it: objects with `name` and `at_ns`.")] | None
     ) = None
+    links: Annotated[list[Any], Meta(description="Other spans: objects with their ids.")] | None = None
     error_type: ErrorType | None = None
     error_message: ErrorMessage | None = None

@@ -11,18 +11,11 @@ Importing this module imports msgspec, so nothing that `import pipeline` loads d
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-def type_name(class_name: str) -> str:
-    """Return the action_type of a class: `tool_call` for ToolCall."""
-    return _WORD_START.sub("_", class_name).lower()
-
+from pipeline.records.forms import type_name
 
 DurationMs = Annotated[float, Meta(description="How long it took, in milliseconds.")]
 ErrorType = Annotated[str, Meta(description="Kind of the error, such as the name of its class.")]

@@ -143,7 +143,7 @@ def pool_roles(value: Any) -> dict[str, int]:
 
 
 def type_switches(value: Any) -> dict[str, bool]:
-    """Take action types by name, on or off, also as a JSON text; those that are not named keep their default."""
+    """Take action types by name, on or off, also as a JSON text; the others keep their default."""
     try:
         switches = orjson.loads(value) if isinstance(value, str) else value
     except ValueError:
