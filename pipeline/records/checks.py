@@ -39,15 +39,14 @@ _RIGHT: Final = {
     "boolean": "type(v) is bool",
     "integer": "type(v) is int",
     "null": "v is None",
-    "number": "type(v) is float or type(v) is int",
+    "number": "type(v) is float and v - v == 0.0 or type(v) is int",
     "object": "type(v) is dict",
     "string": "type(v) is str",
 }
-"""What a field `v` has to be, as Python."""
+"""What a field `v` has to be, as Python. NaN and the infinities are recorded as text, and are no numbers."""
 _RIGHT_AND_PLAIN: Final = _RIGHT | {
     "any": "is_plain((v,))",
     "array": "(type(v) is list or type(v) is tuple) and is_plain(v)",
-    "number": "type(v) is float and v - v == 0.0 or type(v) is int",
     "object": "type(v) is dict and is_plain(v.values())",
 }
 """The same, and that orjson writes it exactly: see `encoding.is_plain`."""

@@ -65,7 +65,7 @@ class context:  # noqa: N801 - used like a function
         self._tokens: list[list[Token[Any]]] = []
 
     def __enter__(self) -> dict[str, Any]:
-        tokens, merged = _set(_merged(self._given))
+        tokens, merged = _set(_merged(self._given), self._given)
         self._tokens.append(tokens)
         return merged
 
@@ -106,14 +106,15 @@ class resumed(context):  # noqa: N801 - see context
         self._carried = Carried(*carried)
 
     def __enter__(self) -> dict[str, Any]:
-        tokens, fields = _set(dict(self._carried.fields), is_anew=True)
+        carried = dict(self._carried.fields)
+        tokens, fields = _set(carried, carried)
         self._tokens.append([*tokens, _onward.set(Onward(*self._carried.onward))])
         return fields
 
 
 def bind(**fields: Any) -> None:
     """Add fields to every record that this thread or task emits from here on, until `context(...)` ends."""
-    _set(_merged(fields))
+    _set(_merged(fields), fields)
 
 
 def unbind(*names: str) -> None:
@@ -130,11 +131,10 @@ def _merged(given: dict[str, Any]) -> dict[str, Any]:
     return {**before, **given}
 
 
-def _set(fields: dict[str, Any], *, is_anew: bool = False) -> tuple[list[Token[Any]], dict[str, Any]]:
-    """Set the fields; where ids of a trace are among those that change, they go before the span of now."""
-    before = {} if is_anew else _fields.get()
+def _set(fields: dict[str, Any], given: dict[str, Any]) -> tuple[list[Token[Any]], dict[str, Any]]:
+    """Set the fields; where ids of a trace are among those given, they go before the span of now."""
     tokens: list[Token[Any]] = [_fields.set(fields)]
-    if any(fields.get(name) != before.get(name) for name in _TRACE_IDS):
+    if not _TRACE_IDS.isdisjoint(given):
         tokens.append(open_telemetry.stand_on_span())
     return tokens, dict(fields)
 
