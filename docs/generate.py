@@ -218,21 +218,29 @@ def kinds_module() -> str:
         "REQUIRED: Final[dict[str, frozenset[str]]] = {",
     ]
     types = [*catalogue.ACTIONS, *catalogue.OBSERVATIONS]
+    common = list(catalogue.COMMON)
     for name in types:
         needed = [field for field in described[name]["required"] if field not in catalogue.ENVELOPE]
         values = ", ".join(f'"{field}"' for field in needed)
         lines.append(f'    "{name}": frozenset({{{values}}}),' if needed else f'    "{name}": frozenset(),')
+    lines += ["}", "", "_COMMON: Final[dict[str, tuple[str, ...]]] = {"]
+    lines += kinds_lines("    ", {field: described["log"]["properties"][field] for field in common})
     lines += ["}", "", "KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {"]
     for name in types:
-        lines.append(f'    "{name}": {{')
-        for field, said in described[name]["properties"].items():
-            if field in catalogue.ENVELOPE or "type" not in said:
-                continue
+        own = {field: said for field, said in described[name]["properties"].items() if field not in common}
+        lines += [f'    "{name}": {{', *kinds_lines("        ", own), "        **_COMMON,", "    },"]
+    return "\n".join([*lines, "}", ""])
+
+
+def kinds_lines(indent: str, fields: dict[str, Any]) -> Iterator[str]:
+    """Yield a line of source for each field of a caller's that has a kind."""
+    from pipeline.records import catalogue
+
+    for field, said in fields.items():
+        if field not in catalogue.ENVELOPE and "type" in said:
             found = [said["type"]] if isinstance(said["type"], str) else said["type"]
             words = ", ".join(f'"{kind}"' for kind in found) + ("," if len(found) == 1 else "")
-            lines.append(f'        "{field}": ({words}),')
-        lines.append("    },")
-    return "\n".join([*lines, "}", ""])
+            yield f'{indent}"{field}": ({words}),'
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

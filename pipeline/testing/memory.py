@@ -55,6 +55,10 @@ class MemoryPipeline(Episodes):
             self.events.append({**opening, **body})
         return number
 
+    def wants(self, action_type: str) -> bool:  # noqa: ARG002 - Pipeline's face
+        """Return True: here every type is recorded."""
+        return True
+
     async def aemit(self, record: Any, /, *, durable: bool = False, **fields: Any) -> int:
         """Like emit()."""
         return self.emit(record, durable=durable, **fields)

@@ -15,7 +15,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_processes_of_a_pool_have_what_is_carried_to_them(site: Site) -> None:
-    """wrap() and resume(): ids and baggage are in what a spawned and a forked process emits, the span's too."""
+    """wrap() and resume(): ids, the span's too, and baggage are in what spawned and forked processes emit."""
     site.run(
         """
         import multiprocessing, os

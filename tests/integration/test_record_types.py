@@ -1,4 +1,4 @@
-"""Types of records through a real pipeline: every example field by field, switches, and what is wrong told."""
+"""Types of records through a real pipeline: every example field by field, switches, and what is wrong."""
 
 import json
 import os
@@ -105,7 +105,7 @@ def test_all_that_a_pipeline_records_of_itself_is_as_its_types_say(site: Site) -
 
 
 def test_wrong_fields_are_recorded_counted_and_told(site: Site) -> None:
-    """The default: nothing is refused or changed; health names what is wrong, and so does the record of the end."""
+    """The default: nothing is refused or changed; health names what is wrong, the record of the end too."""
     app = site.app(WRONG, "{}")
     assert json.loads(app.expect("emitted")) == FAULTS
     health = site.until_reason("wrong_fields")
