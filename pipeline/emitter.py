@@ -114,12 +114,13 @@ class Emitter:
                 if inherited:
                     fields = {**inherited, **fields}
                 try:
-                    is_as_expected = checks is not None and checks[tuple(fields)](fields)
+                    has_passed = checks is not None and checks[tuple(fields)](fields)
                 except RecursionError:  # a cycle
-                    is_as_expected = False
-                if checks is not None and not is_as_expected:
-                    self._note_wrong_fields(action_type, checks, fields)
-                body = encode_plain(fields) if is_as_expected else encode(fields)
+                    has_passed = False
+                if has_passed:
+                    body = encode_plain(fields)
+                else:
+                    body = encode(fields) if checks is None else self._encode_odd(action_type, checks, fields)
                 if len(body) > bytes_max:
                     body = cut_fields(fields, body, bytes_max)
                 appender = self._appender or self._first_appender()
@@ -230,8 +231,8 @@ class Emitter:
             self._plans[action_type] = plan
         return plan
 
-    def _note_wrong_fields(self, action_type: str, checks: Checks, fields: dict[str, Any]) -> None:
-        """Count what is wrong; under `strict`, raise."""
+    def _encode_odd(self, action_type: str, checks: Checks, fields: dict[str, Any]) -> bytes:
+        """Encode fields that are not plain, or not as their type says; count what is wrong, or raise."""
         faults = [f"{action_type}.{name}: {fault}" for name, fault in checks.faults(fields)]
         if faults and self.settings.validation == "strict":
             raise RecordError(
@@ -244,6 +245,7 @@ class Emitter:
         for fault in faults:
             if appender is not None:
                 appender.lane.count_wrong_field(fault)
+        return self._encode(fields)
 
     def _gives_way(self, appender: Appender, action_type: str, fields: Mapping[str, Any]) -> bool:
         """Whether a record is refused under `drop_low`: the queue is pressed, and it is not important."""

@@ -31,25 +31,29 @@ if TYPE_CHECKING:
 _TESTS_MAX: Final = 256
 """Tests kept for a type. A program that makes up field names has the others looked at the slow way."""
 
-_ANY: Final = ("string", "integer", "any")
-"""A field that the type does not know. Most are texts or numbers, and this order finds them at once."""
 _RIGHT: Final = {
     "any": "True",
-    "array": "type(v) is list or type(v) is tuple",
-    "boolean": "type(v) is bool",
-    "integer": "type(v) is int",
+    "array": "k is list or k is tuple",
+    "boolean": "k is bool",
+    "integer": "k is int",
     "null": "v is None",
-    "number": "type(v) is float and v - v == 0.0 or type(v) is int",
-    "object": "type(v) is dict",
-    "string": "type(v) is str",
+    "number": "k is float and v - v == 0.0 or k is int",
+    "object": "k is dict",
+    "string": "k is str",
 }
-"""What a field `v` has to be, as Python. NaN and the infinities are recorded as text, and are no numbers."""
+"""
+What a field `v` of the type `k` has to be, as Python.
+
+NaN and the infinities are recorded as text, and are no numbers.
+"""
 _RIGHT_AND_PLAIN: Final = _RIGHT | {
-    "any": "is_plain((v,))",
-    "array": "(type(v) is list or type(v) is tuple) and is_plain(v)",
-    "object": "type(v) is dict and is_plain(v.values())",
+    "any": "k is int or k is float and v - v == 0.0 or k is bool or is_plain((v,))",
+    "array": "(k is list or k is tuple) and is_plain(v)",
+    "object": "k is dict and is_plain(v.values())",
 }
 """The same, and that orjson writes it exactly: see `encoding.is_plain`."""
+_ANY: Final = ("string", "any")
+"""A field that the type does not know. Most are texts or numbers, and this order finds them at once."""
 _KNOWN: Final[dict[str, Any]] = {
     "__builtins__": {},
     "is_plain": is_plain,
@@ -122,7 +126,7 @@ def _no(_fields: Mapping[str, Any]) -> bool:
 
 def _source(name: str, kinds: tuple[str, ...], sources: Mapping[str, str]) -> str:
     tests = [sources[kind] for kind in kinds]
-    return "(" + " or ".join([tests[0].replace("(v)", f"(v := f[{name!r}])", 1), *tests[1:]]) + ")"
+    return "(" + " or ".join([tests[0].replace("k", f"(k := type(v := f[{name!r}]))", 1), *tests[1:]]) + ")"
 
 
 def _word_of(value: object) -> str:

@@ -5,7 +5,9 @@ import enum
 import functools
 import json
 import types
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -16,12 +18,16 @@ from hypothesis import given, strategies as st
 
 import pipeline
 from pipeline import ToolCall
+from pipeline.emitter import Emitter
+from pipeline.paths import create_runtime, places_for
+from pipeline.queue import layout
 from pipeline.records import catalogue, checks
 from pipeline.records.checks import checks_of
 from pipeline.records.encoding import encode_fields, encode_plain
 from pipeline.records.examples import EXAMPLES
 from pipeline.records.forms import unfolded
 from pipeline.records.kinds import KINDS
+from pipeline.settings import Settings
 
 ENVELOPE = {
     "timestamp": "2025-11-21T14:32:15.123456Z",
@@ -254,3 +260,76 @@ def test_every_field_says_what_it_means() -> None:
         for field, about in schema["properties"].items():
             assert about.get("description", "").endswith("."), f"{name}.{field}"
     assert json.dumps(catalogue.schema_of_all())
+
+
+@pytest.fixture
+def producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Emitter]]:
+    """Give a function that makes an emitter over a log directory that nobody writes to."""
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
+    places = places_for(tmp_path / "logs", "")
+    create_runtime(places)
+    made: list[Emitter] = []
+
+    def make(**how: Any) -> Emitter:
+        made.append(Emitter(places, Settings(log_dir=str(tmp_path / "logs")), **how))
+        return made[-1]
+
+    yield make
+    for emitter in made:
+        emitter.close()
+
+
+def test_an_encoder_of_another_kind_sees_every_record(producer: Callable[..., Emitter]) -> None:
+    """What masks is never passed by: a record that is known to be plain goes through it like any other."""
+    seen: list[dict[str, Any]] = []
+
+    def encode(fields: dict[str, Any]) -> bytes:
+        seen.append(fields)
+        return encode_fields(fields)
+
+    emitter = producer(encode=encode)
+    seen.clear()
+    assert emitter.emit("tool_call", tool_name="bash", args={"password": "x"}) == 1
+    assert emitter.emit("of_my_own", password="x") == 2
+    assert [fields for fields in seen if "" not in fields] == [
+        {"tool_name": "bash", "args": {"password": "x"}},
+        {"password": "x"},
+    ]
+
+
+def test_values_that_cannot_be_looked_at_are_recorded_all_the_same(producer: Callable[..., Emitter]) -> None:
+    """A cycle, a value that raises whatever is asked, a name that is no text: emit() accepts them."""
+    emitter = producer()
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+
+    class Hostile:
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    assert emitter.emit("tool_call", tool_name="bash", args=cycle) == 1
+    assert emitter.emit("tool_call", tool_name="bash", args=Hostile()) == 2
+    assert emitter.emit({"action_type": "tool_call", "tool_name": "bash", 7: Hostile(), None: cycle}) == 3
+    assert emitter.emit(ToolCall(tool_name=Hostile())) == 4
+    assert emitter.failures == 0
+    assert emitter.wrong_fields() == {"tool_call.args: string instead of object": 1}
+
+
+def test_many_kinds_of_wrong_fields_fit_the_file_that_tells_them(producer: Callable[..., Emitter]) -> None:
+    """24 are named, the others counted together; the lane's file stays whole JSON of its size."""
+    emitter = producer()
+    for action_type in PRODUCED:
+        for name in KINDS[action_type]:
+            emitter.emit({"action_type": action_type, **EXAMPLES[action_type], name: 1.5})
+    (lane,) = [appender.lane for appender in emitter.appenders()]
+    lane.tell_wrong_fields()
+    alive = (lane.memory_dir / "alive").read_bytes()
+    assert len(alive) == layout.ALIVE_BYTES
+    told = layout.unpack_alive(alive).process
+    assert told["wrong_fields"] == emitter.wrong_fields()
+    assert len(told["wrong_fields"]) == 25
+    assert told["wrong_fields"]["others"] > 100
+    assert told["producer"] == lane.producer
