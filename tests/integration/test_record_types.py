@@ -21,11 +21,11 @@ WRONG = """
     import pipeline
     from stage import hear, say
     pl = pipeline.start_pipeline(os.environ["SITE_LOG_DIR"], **json.loads(sys.argv[1]))
-    for number in range(300):
-        pl.emit("tool_call", tool_name="bash", args="ls")
     pl.emit("tool_call", tool_name=7, tag="x")
     pl.emit({"action_type": "llm_error"})
     pl.emit("of_my_own", args="ls", tool_name=7)
+    for number in range(300):
+        pl.emit("tool_call", tool_name="bash", args="ls")
     say("emitted", json.dumps(pl.health()["producer"]["wrong_fields"]))
     hear()
 """

@@ -172,6 +172,19 @@ def test_a_missing_field_is_found() -> None:
     assert not checks_of("tool_call")[("args",)]({"args": {}})
 
 
+def test_an_integer_is_a_number_also_beside_what_is_wrong() -> None:
+    """Only what is wrong is named, however the other fields are found to be right."""
+    fields = {"success": "yes", "duration_ms": 5, "output": object()}
+    assert checks_of("tool_result").faults(fields) == [("success", "string instead of boolean")]
+
+
+def test_a_reserved_name_takes_the_long_way() -> None:
+    """A field called as one that the pipeline adds has to be renamed by the encoder; it is no fault."""
+    fields = {"tool_name": "bash", "timestamp": 1}
+    assert not checks_of("tool_call")[tuple(fields)](fields)
+    assert passes("tool_call", fields)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
