@@ -8,7 +8,7 @@ types of these fields and nothing else, `type(f["tool_name"]) is str and …`; t
 run it 0.1.
 
 The encoder has to look at each value as well (see `encoding`). So the test answers for both: a record that
-passes is as its type says, and orjson may have it. That gives back most of what the test takes.
+passes is as its type says, and orjson may have it. That gives back half of what the test takes.
 
 A test knows the plain types only. Where it says no, `faults` decides by what is recorded of a value: an
 enum's value, a path's text, a subclass of str are what they are written as.
