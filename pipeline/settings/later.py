@@ -15,7 +15,6 @@ LATER: Final[dict[str, str]] = {
     "mask_thinking": "masking",
     "truncate_large_output": "truncation",
     "max_output_chars": "truncation",
-    "action_types": "switches of action types",
     "retention_days": "retention",
     "max_total_size_mb": "retention",
     "cleanup_on_startup": "retention",
