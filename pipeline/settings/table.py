@@ -13,11 +13,13 @@ from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
 from pipeline.settings.checks import (
     Check,
     file_mode_bits,
+    limits,
     names,
     number,
     one_of,
     policy_word,
     pool_roles,
+    rates,
     switch,
     text,
     whole,
@@ -108,6 +110,21 @@ class Settings:
     )
     critical_action_types: tuple[str, ...] = _option(
         (), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", names
+    )
+    sample_rates: dict[str, float] = _option(
+        {},
+        "rates",
+        "Share of ordinary records that is kept, by level, action type or `logger:NAME`: `DEBUG=0.1`.",
+        rates,
+    )
+    rate_limits: dict[str, float] = _option(
+        {},
+        "records/s",
+        "Most ordinary records a second of one process, by level, action type or `logger:NAME`.",
+        limits,
+    )
+    audit_action_types: tuple[str, ...] = _option(
+        ("api_request", "audit"), "names", "Never sampled nor limited, as critical ones.", names
     )
     max_record_bytes: int = _option(
         1 << 20, "B", "A longer record is cut, and says so.", whole(1024, RECORD_BYTES_MAX_CEILING)
