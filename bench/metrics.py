@@ -101,4 +101,15 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("piece_ms", "longest piece ms"),
         Metric("missing", "missing", 0, takes_worst=True),
     ),
+    "verify": (
+        Metric("gb", "GB", 2),
+        Metric("digests_s", "digests s", 2),
+        Metric("digests_cpu_s", "CPU s", 2),
+        Metric("hash_cpu_s", "SHA-256 CPU s", 2),
+        Metric("digests_ratio", "CPU ratio", stable=True, digits=2),
+        Metric("full_s", "--full s", 2),
+        Metric("full_cpu_s", "CPU s", 2),
+        Metric("parse_cpu_s", "orjson CPU s", 2),
+        Metric("full_ratio", "CPU ratio", stable=True, digits=2),
+    ),
 }

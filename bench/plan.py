@@ -54,6 +54,8 @@ def full() -> Iterator[Step]:
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 11})
     yield Step("web", "web", _WEB, (*LANES, "structlog"), {"rounds": 40, "seconds": 0.5})
     yield Step("replay", "replay", _REPLAY, ("ours",), {"count": 1_000_000, "per_row": 1000}, repeats=3)
+    archive = {"count": 2_900_000, "producers": 4, "rounds": 3}
+    yield Step("verify", "verify", _VERIFY, ("ours",), archive)
 
 
 def quick() -> Iterator[Step]:
@@ -98,4 +100,8 @@ _STEADY = "2,000 records/s: CPU of all processes"
 _MEMORY = "memory: RSS of the workers, growth of the app"
 _STARTUP = "start-up: import and start_pipeline() over a bare interpreter"
 _REPLAY = "the fallback store: records of 300 bytes into it, and back into the files; the longest piece"
+_VERIFY = (
+    "`pipeline verify` of about 1 GB that four producers have written, by digests and --full;"
+    " one SHA-256 and one orjson.loads() of each line of the same bytes, in one process; all per GB"
+)
 _WEB = "an asyncio web server at 600 requests/s without and with the recorder, in turns"

@@ -11,6 +11,7 @@ beside what does it. The pages are committed, so that they can be read without r
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -54,16 +55,23 @@ def default_of(setting: Any) -> str:
 def settings_page() -> str:
     """Return the page on the settings."""
     from pipeline.settings import SETTINGS
+    from pipeline.settings.later import LATER, OBSERVABILITY
 
     rows = [
-        (code(setting.name), default_of(setting), setting.unit, setting.meaning, code(setting.env))
-        for setting in SETTINGS
+        (code(row.name), default_of(row), row.unit, row.meaning, row.at, code(row.env)) for row in SETTINGS
     ]
+    later = {**LATER, **{f"observability.{key}": why for key, why in OBSERVABILITY.items()}}
     return (
         "# Settings\n\n"
         "Each can be a keyword of `start_pipeline()`, an environment variable, or a field of the settings\n"
         "file. A keyword goes before the environment, the environment before the file, the file before the\n"
-        "default.\n\n" + table(("setting", "default", "unit", "meaning", "environment"), rows)
+        "default. [Settings](../settings.md) says how they are read.\n\n"
+        "*New value at* says what brings a new value into force: `reload` (SIGUSR2, `pipeline reload`), the\n"
+        "next start of an `application`, or the next start of the `pipeline`.\n\n"
+        + table(("setting", "default", "unit", "meaning", "new value at", "environment"), rows)
+        + "\n## Known, without effect yet\n\n"
+        "Accepted, so that a file that has them can be used as it is; `pipeline config check` lists them.\n\n"
+        + table(("key", "waits for"), ((code(key), why) for key, why in later.items()))
     )
 
 
@@ -132,19 +140,132 @@ def health_page() -> str:
     )
 
 
+def records_page() -> str:
+    """Return the page on the types of records and their fields."""
+    from pipeline.records import catalogue
+    from pipeline.settings.checks import ACTION_TYPES_OFF
+
+    described = catalogue.schemas()
+    common = {name: described["log"]["properties"][name] for name in catalogue.COMMON}
+    groups = (
+        ("The 19 action types", catalogue.ACTIONS),
+        ("Requests, log lines, spans", catalogue.OBSERVATIONS),
+        ("What the pipeline records of itself", catalogue.OWN),
+    )
+    parts = [
+        "# Types of records\n\n"
+        "Fields of the types that the library knows; a field in bold is one that a record of the type is\n"
+        "expected to have. Records may have any other field, and any other type. How to emit them, and what\n"
+        "happens to a field of another kind: [records](../records.md). The same for programs:\n"
+        "[records.schema.json](records.schema.json), and `pipeline schema`.\n\n"
+        "## Fields of every record\n\nThe pipeline adds the first four.\n\n"
+        + fields_table({**catalogue.ENVELOPE, **common}, list(catalogue.ENVELOPE))
+    ]
+    for title, types in groups:
+        parts.append(f"## {title}\n")
+        for name, one in types.items():
+            about = described[name]
+            own = {field: said for field, said in about["properties"].items() if field not in common}
+            own = {field: said for field, said in own.items() if field not in catalogue.ENVELOPE}
+            example = json.dumps(about["examples"][0], ensure_ascii=False) if "examples" in about else ""
+            off = " Off unless `action_types` switches it on." if name in ACTION_TYPES_OFF else ""
+            parts.append(
+                f"### {name}\n\n`{one.__name__}`: {about['description']}{off}\n\n"
+                + (fields_table(own, about["required"]) if own else "No fields of its own.\n")
+                + (f"\n```json\n{example}\n```\n" if example else "")
+            )
+    return "\n".join(parts)
+
+
+def fields_table(fields: dict[str, Any], required: list[str]) -> str:
+    """Return a table of fields as JSON Schema describes them."""
+    rows = [
+        (f"**{code(name)}**" if name in required else code(name), kinds_of(said), said["description"])
+        for name, said in fields.items()
+    ]
+    return table(("field", "kind", "meaning"), rows)
+
+
+def kinds_of(field: dict[str, Any]) -> str:
+    """Return the kinds of a field, `null` left out: a field that may be missing may be null."""
+    found = field.get("type", "any")
+    return ", ".join(kind for kind in ([found] if isinstance(found, str) else found) if kind != "null")
+
+
+def schema_page() -> str:
+    """Return the JSON Schema of all records."""
+    from pipeline.records import catalogue
+
+    return json.dumps(catalogue.schema_of_all(), ensure_ascii=False, indent=2) + "\n"
+
+
+def kinds_module() -> str:
+    """Return the source of the table that emit() checks records by, which must not import msgspec."""
+    from pipeline.records import catalogue
+
+    described = catalogue.schemas()
+    lines = [
+        '"""',
+        "The kinds of the fields of each type, as `emit()` needs them: without importing the types.",
+        "",
+        "Written by docs/generate.py from `catalogue`; change the types there.",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from typing import Final",
+        "",
+        "REQUIRED: Final[dict[str, frozenset[str]]] = {",
+    ]
+    types = [*catalogue.ACTIONS, *catalogue.OBSERVATIONS]
+    common = list(catalogue.COMMON)
+    for name in types:
+        needed = [field for field in described[name]["required"] if field not in catalogue.ENVELOPE]
+        values = ", ".join(f'"{field}"' for field in needed)
+        lines.append(f'    "{name}": frozenset({{{values}}}),' if needed else f'    "{name}": frozenset(),')
+    lines += ["}", "", "_COMMON: Final[dict[str, tuple[str, ...]]] = {"]
+    lines += kinds_lines("    ", {field: described["log"]["properties"][field] for field in common})
+    lines += ["}", "", "KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {"]
+    for name in types:
+        own = {field: said for field, said in described[name]["properties"].items() if field not in common}
+        lines += [f'    "{name}": {{', *kinds_lines("        ", own), "        **_COMMON,", "    },"]
+    return "\n".join([*lines, "}", ""])
+
+
+def kinds_lines(indent: str, fields: dict[str, Any]) -> Iterator[str]:
+    """Yield a line of source for each field of a caller's that has a kind."""
+    from pipeline.records import catalogue
+
+    for field, said in fields.items():
+        if field not in catalogue.ENVELOPE and "type" in said:
+            found = [said["type"]] if isinstance(said["type"], str) else said["type"]
+            words = ", ".join(f'"{kind}"' for kind in found) + ("," if len(found) == 1 else "")
+            yield f'{indent}"{field}": ({words}),'
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "exit-codes.md": exit_codes_page,
     "health.md": health_page,
     "metrics.md": metrics_page,
+    "records.md": records_page,
+    "records.schema.json": schema_page,
     "settings.md": settings_page,
 }
 NOTICE: Final = "<!-- Written by docs/generate.py from the code; change it there. -->\n\n"
+KINDS: Final = REFERENCE.parents[1] / "pipeline" / "records" / "kinds.py"
 
 
 def page(name: str) -> str:
     """Return what a page should hold."""
-    return NOTICE + PAGES[name]()
+    return (NOTICE if name.endswith(".md") else "") + PAGES[name]()
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Yield each file that is written, with what it should hold."""
+    yield KINDS, kinds_module()
+    for name in PAGES:
+        yield REFERENCE / name, page(name)
 
 
 def main() -> int:
@@ -154,8 +275,7 @@ def main() -> int:
     is_check = parser.parse_args().check
     REFERENCE.mkdir(exist_ok=True)
     stale = []
-    for name in PAGES:
-        path, text = REFERENCE / name, page(name)
+    for path, text in files():
         if not path.exists() or path.read_text("utf-8") != text:
             stale.append(path.name)
             if not is_check:

@@ -11,23 +11,106 @@ it twice.
     pl.emit("tool_call", tool_name="bash", args={"command": "ls"})
 """
 
-from pipeline.app import Pipeline, attach, close, emit, flush, start_pipeline
-from pipeline.errors import NotDurable, PipelineError, SettingsError
+from typing import TYPE_CHECKING
+
+from pipeline.app import (
+    Pipeline,
+    attach,
+    close,
+    emit,
+    flush,
+    get_tracer,
+    llm,
+    session,
+    span,
+    start_pipeline,
+    tool,
+)
+from pipeline.errors import NotDurable, PipelineError, RecordError, SettingsError
 from pipeline.launch import VERSION as __version__  # noqa: N811 - the attribute's name is Python's
 from pipeline.logger import get_logger
-from pipeline.records.context import context
+from pipeline.records.context import bind, context, unbind
+
+if TYPE_CHECKING:
+    from pipeline.records.actions import (
+        AgentStateChange,
+        AgentThinking,
+        HookError,
+        HookExecute,
+        LlmError,
+        LlmRequest,
+        LlmResponse,
+        SessionEnd,
+        SessionPause,
+        SessionResume,
+        SessionStart,
+        SystemError,  # noqa: A004 - the type's name
+        SystemWarning,
+        ToolCall,
+        ToolError,
+        ToolPermission,
+        ToolResult,
+        UserCommand,
+        UserInput,
+    )
+    from pipeline.records.observations import ApiRequest, Log, Span
+    from pipeline.records.typed import Record
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load the typed records at their first use: msgspec takes as long to import as all the rest."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from pipeline.records import actions, observations, typed
+
+        for module in (actions, observations, typed):
+            if name in vars(module):
+                return vars(module)[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
+    "AgentStateChange",
+    "AgentThinking",
+    "ApiRequest",
+    "HookError",
+    "HookExecute",
+    "LlmError",
+    "LlmRequest",
+    "LlmResponse",
+    "Log",
     "NotDurable",
     "Pipeline",
     "PipelineError",
+    "Record",
+    "RecordError",
+    "SessionEnd",
+    "SessionPause",
+    "SessionResume",
+    "SessionStart",
     "SettingsError",
+    "Span",
+    "SystemError",
+    "SystemWarning",
+    "ToolCall",
+    "ToolError",
+    "ToolPermission",
+    "ToolResult",
+    "UserCommand",
+    "UserInput",
     "__version__",
     "attach",
+    "bind",
     "close",
     "context",
     "emit",
     "flush",
     "get_logger",
+    "get_tracer",
+    "llm",
+    "session",
+    "span",
     "start_pipeline",
+    "tool",
+    "unbind",
 ]

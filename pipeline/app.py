@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import endings, inquiry, launch, settings as settings_table
 from pipeline.emitter import Emitter
+from pipeline.episodes import Episodes, Tracer
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import clock, files, handlers
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
+from pipeline.settings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from _typeshed import DataclassInstance
+
     from pipeline.queueing import QueueFace
+    from pipeline.records.typed import Record
     from pipeline.settings import Settings
+
+    Emittable = str | Mapping[str, Any] | Record | DataclassInstance
 
 _ASYNC_POLL_SEC = 0.002
 _PROMPT_LAUNCHES = 10
 _LAUNCH_BACKOFF_MAX_SEC = 60.0
 
 
-class Pipeline:
+class Pipeline(Episodes):
     """
     A handle on a pipeline in this process. Get one from `start_pipeline()` or `attach()`.
 
@@ -45,14 +52,24 @@ class Pipeline:
         # The emitter's closure takes the method's place: one call less on every record.
         self.emit = self._emitter.emit if settings.enabled else _refuse  # type: ignore[method-assign]
 
-    def emit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    def emit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
         """
         Accept a record and return its action_number (> 0), or 0 when it was not accepted.
 
-        Never raises for what it is given. `durable=True` returns after the fsync; NotDurable is raised when
-        that takes longer than `durable_timeout_sec`, and the record stays queued.
+        `record` is an action_type with its fields as keywords; or a mapping with `action_type` in it, a typed
+        record such as `ToolCall(…)`, a dataclass, to which keywords are added. Never raises for what it is
+        given, unless `validation` is strict. `durable=True` returns after the fsync; NotDurable is raised
+        when that takes longer than `durable_timeout_sec`, and the record stays queued.
         """
-        return self._emitter.emit(action_type, durable=durable, **fields)
+        return self._emitter.emit(record, durable=durable, **fields)
+
+    def wants(self, action_type: str) -> bool:
+        """Whether records of a type are recorded: not when `action_types` switches it off."""
+        return self._settings.enabled and self._emitter.wants(action_type)
+
+    def was_left_out(self) -> bool:
+        """Whether this thread's last record, which emit() answered with 0, was sampled or limited away."""
+        return self._emitter.was_left_out()
 
     @property
     def log_dir(self) -> str:
@@ -79,9 +96,9 @@ class Pipeline:
         """
         return not self._settings.enabled or self._emitter.flush(timeout, durable=durable)
 
-    async def aemit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    async def aemit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
         """Like emit(), for asyncio: waiting for `durable` does not stop the loop."""
-        number = self.emit(action_type, **fields)
+        number = self.emit(record, **fields)
         if number and durable and not await self.aflush(self._settings.durable_timeout_sec, durable=True):
             from pipeline.errors import NotDurable
 
@@ -169,11 +186,12 @@ def start_pipeline(
     """
     if log_dir is not None:
         options["log_dir"] = os.fspath(log_dir)
-    settings, complaints = settings_table.load(options, settings_file)
+    reading = settings_table.read(options, settings_file)
+    settings = reading.settings
     places = places_for(resolve_log_dir(settings.log_dir or None), settings.state_dir)
     if settings.enabled:
-        _start(places, settings, complaints)
-    return _make_default(Pipeline(places, settings, complaints=complaints))
+        _start(places, reading)
+    return _make_default(Pipeline(places, settings, complaints=reading.complaints))
 
 
 def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pipeline:
@@ -185,19 +203,17 @@ def attach(log_dir: str | os.PathLike[str] | None = None, **options: Any) -> Pip
     Starts its workers when none run, unless it is operated as a service (`pipeline run`): then records wait
     in the queue.
     """
-    state_dir = options.get("state_dir") or settings_table.from_environment().get("state_dir", "")
-    places = find_places(resolve_log_dir(log_dir), str(state_dir))
+    state_dir = options.get("state_dir") or settings_table.given_outside("state_dir")
+    places = find_places(resolve_log_dir(log_dir or settings_table.given_outside("log_dir")), str(state_dir))
     running = launch.published_settings(places)
-    if running is None:
-        settings, complaints = settings_table.load(
-            {**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})}
-        )
-    else:
-        settings, complaints = running
+    reading = running or settings_table.read(
+        {**options, **({"log_dir": os.fspath(log_dir)} if log_dir else {})}
+    )
+    settings, complaints = reading.settings, reading.complaints
     if settings.enabled:
         create_runtime(places)
         if running is None:
-            launch.publish_settings(places, settings, complaints)
+            launch.publish_settings(places, reading)
         pipeline = Pipeline(places, settings, complaints=complaints)
         pipeline._emitter.open_lane()  # noqa: SLF001 - made by this module
         if not launch.is_held_back(places):
@@ -228,11 +244,27 @@ def replace_default(pipeline: Any) -> Any:
     return before
 
 
-def emit(action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+def emit(record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
     """Emit into the default pipeline; 0 when there is none."""
     if _default is None:
         return 0
-    return _default.emit(action_type, durable=durable, **fields)
+    return _default.emit(record, durable=durable, **fields)
+
+
+class _OfDefault(Episodes):
+    """Episodes whose records go into what is the default pipeline when they are emitted."""
+
+    def emit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
+        return emit(record, durable=durable, **fields)
+
+
+_episodes = _OfDefault()
+llm, session, span, tool = _episodes.llm, _episodes.session, _episodes.span, _episodes.tool
+
+
+def get_tracer(name: str) -> Tracer:
+    """Return a source of spans that are recorded in the default pipeline, with `name` as their scope."""
+    return Tracer(_episodes, name)
 
 
 def flush(timeout: float = 5.0, *, durable: bool = False) -> bool:
@@ -252,13 +284,14 @@ def open_lane() -> bool:
     return _default is not None and _default._emitter.open_lane()  # noqa: SLF001 - of this module
 
 
-def _start(places: Places, settings: Settings, complaints: list[str]) -> None:
+def _start(places: Places, reading: Reading) -> None:
+    settings = reading.settings
     create_runtime(places)
     files.remove(places.runtime(launch.STOPPED_MARK))
     files.remove(places.service_mark)
     pid = launch.supervisor_pid(places)
     if pid is None:
-        launch.publish_settings(places, settings, complaints)
+        launch.publish_settings(places, reading)
     emitter = _emitter_for(places, settings)
     emitter.open_lane()
     if pid is not None and launch.is_older(launch.running_version(places) or launch.VERSION):
@@ -316,7 +349,7 @@ class _Keeper:
         try:
             create_runtime(self._places)
             if launch.published_settings(self._places) is None:
-                launch.publish_settings(self._places, self._settings, [])
+                launch.publish_settings(self._places, Reading(self._settings))
             launch.start_supervisor(self._places, self._settings)
         except (OSError, PipelineError) as error:
             handlers.let_through(error)
@@ -340,7 +373,7 @@ def _unpickle(log_dir: str, state_dir: str, values: Mapping[str, Any]) -> Pipeli
     return pipeline if _default is not None else _make_default(pipeline)
 
 
-def _refuse(_action_type: str = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
+def _refuse(_record: Emittable = "", /, *, durable: bool = False, **_fields: Any) -> int:  # noqa: ARG001 - emit()'s face
     return 0
 
 

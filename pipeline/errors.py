@@ -42,6 +42,10 @@ class WorkerPythonError(PipelineError):
     """`sys.executable` cannot run the workers (frozen or embedded); set `worker_python`."""
 
 
+class RecordError(PipelineError):
+    """A field of a record is not as its type says; raised by emit() under `validation=strict`."""
+
+
 class LaneError(PipelineError):
     """A lane or segment could not be created; emit() then decides by its policy."""
 

@@ -58,6 +58,7 @@ def with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[s
         "producers": [appender.lane.producer for appender in emitter.appenders()],
         "emitted": sum(appender.last_number() for appender in emitter.appenders()),
         "refused": emitter.refused(),
+        "wrong_fields": emitter.wrong_fields(),
         "late": emitter.late,
         "last_error": emitter.last_error,
     }

@@ -12,15 +12,15 @@ from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime
 
 if TYPE_CHECKING:
-    import signal
-
-    from pipeline.settings import Settings
+    from pipeline.settings import Reading, Settings
 
 VERSION: Final = "0.1.0"
 _BOOT_SEC: Final = 1.5
 """How long a supervisor that was launched is waited for before another one is launched."""
 STOPPED_MARK: Final = "stopped"
 """Stands in the runtime directory after `pipeline stop`: producers then queue and start nothing."""
+RELOADED: Final = "reloaded.json"
+"""What reading the settings again came to the last time, in the runtime directory."""
 
 
 def supervisor_pid(places: Places) -> int | None:
@@ -38,9 +38,9 @@ def is_held_back(places: Places) -> bool:
     return places.runtime(STOPPED_MARK).exists() or places.service_mark.exists()
 
 
-def publish_settings(places: Places, settings: Settings, complaints: list[str]) -> None:
+def publish_settings(places: Places, reading: Reading) -> None:
     """Store the settings in force where the workers find them."""
-    content = {"settings": settings_table.to_dict(settings), "complaints": complaints, "version": VERSION}
+    content = {**settings_table.document_of(reading), "version": VERSION}
     try:
         files.write_json(places.runtime("settings.json"), content)
     except OSError:  # no room in memory: the state directory has them then
@@ -49,12 +49,10 @@ def publish_settings(places: Places, settings: Settings, complaints: list[str]) 
             files.write_json(places.spare_settings, content)
 
 
-def published_settings(places: Places) -> tuple[Settings, list[str]] | None:
+def published_settings(places: Places) -> Reading | None:
     """Return the settings of the pipeline that runs, or ran, here; None when there was none."""
     found = files.read_json(places.runtime("settings.json")) or files.read_json(places.spare_settings)
-    if not found:
-        return None
-    return settings_table.from_dict(found.get("settings", {})), list(found.get("complaints", []))
+    return settings_table.reading_of(found) if found else None
 
 
 def start_supervisor(places: Places, settings: Settings, *, extra: tuple[str, ...] = ()) -> bool:
@@ -108,18 +106,6 @@ def is_older(version: str) -> bool:
 def running_version(places: Places) -> str:
     """Return the library version of the running supervisor, empty when it does not say."""
     return str((files.read_json(places.runtime("supervisor.json")) or {}).get("version", ""))
-
-
-def tell_supervisor(places: Places, number: signal.Signals) -> bool:
-    """Send a signal to the running supervisor; whether there is one."""
-    pid = supervisor_pid(places)
-    if not pid or pid < 0:
-        return False
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def health_address(places: Places) -> str:

@@ -7,12 +7,11 @@ here. Lines are `log` records like those of `logging` handlers.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import app
-from pipeline.records.context import context
+from pipeline import app, tracing
+from pipeline.records.context import bind, current
 
 if TYPE_CHECKING:
     from pipeline.app import Pipeline
@@ -85,8 +84,8 @@ class Logger:
 
         New ids (32 and 16 hex digits, as W3C has them) where none are given.
         """
-        ids = {"trace_id": trace_id or os.urandom(16).hex(), "span_id": span_id or os.urandom(8).hex()}
-        return context(**ids).__enter__()
+        bind(trace_id=trace_id or tracing.new_trace_id(), span_id=span_id or tracing.new_span_id())
+        return dict(current())
 
     def _line(
         self,

@@ -27,7 +27,8 @@ class QueueFace:
     def put_nowait(self, item: Any) -> None:
         """Emit an item: a LogRecord as a `log` record, a mapping as it is, anything else as a `message`."""
         action_type, fields = _as_record(item)
-        if self._is_enabled and not self._emitter.emit(action_type, **fields):
+        is_wanted = self._is_enabled and self._emitter.wants(action_type)
+        if is_wanted and not self._emitter.emit(action_type, **fields) and not self._emitter.was_left_out():
             raise queue.Full
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002

@@ -22,8 +22,9 @@ hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the fallback stores of the tests' pipelines out of the home directory of who runs them."""
+    """Keep fallback stores out of the home directory of who runs the tests, and their settings file out."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_SETTINGS_FILE", "")
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 

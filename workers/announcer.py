@@ -17,6 +17,8 @@ from pipeline.queue.layout import DROP_REASONS
 from pipeline.storage import fallback_rows, stored
 from workers import drops
 from workers.drops import DROP_OLDEST, SEGMENT_REMOVED
+from workers.left_out import LeftOut
+from workers.wrong_fields import WrongFields
 
 if TYPE_CHECKING:
     from pipeline.emitter import Emitter
@@ -32,6 +34,7 @@ class Announcer:
     def __init__(self, own: Emitter, places: Places) -> None:
         self._own = own
         self._places = places
+        self.left_out = LeftOut(own)
         self._dropped_at: float | None = None
         self._told_stubs: dict[tuple[str, int], list[tuple[Appender, int]]] = {}
         """
@@ -39,6 +42,7 @@ class Announcer:
 
         Kept until the lane ends: a writer that leaves a file goes back in all lanes, this one included.
         """
+        self.wrong_fields = WrongFields()
         self.dropped: dict[str, int] = {}
         """Refused records that were told, by reason, since this writer started."""
 
@@ -80,20 +84,28 @@ class Announcer:
             "pid": process.get("pid", 0),
             "last_action_number": last_number,
         }
+        if wrong := self.wrong_fields.look(lane):
+            fields["wrong_fields"] = wrong
         if lane.end == DIED:
-            return self._own.emit("producer_died", **fields, level="WARNING") > 0
-        if lane.about.signal:
-            fields["signal"] = signal_name(lane.about.signal)
-        return self._own.emit("producer_closed", **fields) > 0
+            is_told = self._own.emit("producer_died", **fields, level="WARNING") > 0
+        else:
+            if lane.about.signal:
+                fields["signal"] = signal_name(lane.about.signal)
+            is_told = self._own.emit("producer_closed", **fields) > 0
+        if is_told:
+            self.wrong_fields.forget(lane)
+        return is_told
 
     def drops(self, lane: WatchedLane) -> bool:
         """Name what a producer has refused since this was last told; False when not all of it could be."""
         lane.refresh_about()
+        self.wrong_fields.look(lane)
         told = list(lane.told_drops)
         for index, reason in enumerate(DROP_REASONS):
             count = lane.about.dropped[index] - told[index]
             if count > 0 and self._dropped(lane, reason, count):
                 told[index] += count
+        self.left_out.tell(lane, told)
         if lane.told_drops != tuple(told):
             lane.told_drops = tuple(told)
             lane.store_position()

@@ -48,7 +48,7 @@ def main(places: Places, *, is_service: bool, cause: str, restarts: int) -> int:
 
 def _settings(places: Places) -> Settings:
     found = launch.published_settings(places)
-    return found[0] if found else Settings()
+    return found.settings if found else Settings()
 
 
 def _open_lock(places: Places) -> RecordLock | None:

@@ -51,6 +51,11 @@ class Footing:
         """Our suffix in file names, "" for the first instance."""
         return self._fence.instance
 
+    @property
+    def lock_holder(self) -> str:
+        """Which other process holds the append lock, empty when none does."""
+        return self._fence.taken_by
+
     def try_acquire(self) -> bool:
         """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
         self.error = self.waits_for = ""
@@ -60,7 +65,8 @@ class Footing:
         except OSError as error:
             self.error, self.waits_for = str(error), "waiting_for_log_dir"
             return False
-        self.error, self.waits_for = "another process holds the append lock", "waiting_for_append_lock"
+        self.error = f"{self.lock_holder} holds the append lock"
+        self.waits_for = "waiting_for_append_lock"
         return False
 
     def is_lost(self) -> bool:
@@ -87,6 +93,7 @@ class Footing:
             pump.days.use(self.instance)
             checkpoint.use(self.instance)
             remember_files(pump, checkpoint)
+            pump.retreat.cut_elsewhere()
             pump.retreat.may_touch_files = True
             pump.days.manifests.recover(lambda: None)
         pump.retreat.cut_marked()

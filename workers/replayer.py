@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.replay import Replay
@@ -23,11 +24,15 @@ class Replayer:
     """Empties the fallback store of one writer."""
 
     def __init__(self, writer: Writer) -> None:
-        self.replayed = 0
-        """Records, since this writer started."""
         self._writer = writer
+        self._ended: Counter[str] = Counter()
         self._run: Replay | None = None
         self._due_at = 0.0
+
+    @property
+    def done(self) -> Counter[str]:
+        """What was replayed since this writer started, as `Replay.done`."""
+        return self._ended + self._writer.leftovers.done + (self._run.done if self._run else Counter())
 
     def step(self, *, is_busy: bool) -> bool:
         """Replay one piece if files take it and live records leave the time; whether there may be more."""
@@ -56,16 +61,12 @@ class Replayer:
                 manifests=writer.days.manifests,
             )
         count = self._run.step(_PIECE_BYTES)
-        self.replayed += count
         if count == 0:
             self._finish()
         return count
 
     def _leftover_piece(self) -> int:
-        days = self._writer.days
-        count = self._writer.leftovers.step(_PIECE_BYTES, days.instance, days.manifests)
-        self.replayed += count
-        return count
+        return self._writer.leftovers.step(_PIECE_BYTES, self._writer.days)
 
     def hear(self, rung: bytes) -> None:
         """Look at once whether it can go on, when a command asks for that."""
@@ -74,6 +75,8 @@ class Replayer:
             self._due_at = 0.0
 
     def _finish(self) -> None:
-        self._run = None
+        if self._run is not None:
+            self._ended += self._run.done
+            self._run = None
         self._writer.pump.retreat.has_rows = False
         self._writer.announcer.replayed(self._writer.fallback)

@@ -19,17 +19,18 @@ from pipeline import launch
 from pipeline.host import clock, failpoint, files, locks, processes, stderr
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.paths import Places, create_runtime
-from pipeline.queue import depth
-from pipeline.settings import Settings
 from pipeline.storage.directories import make_belongings
-from workers import departure
+from workers import departure, rereading
 from workers.endpoints import Endpoints
 from workers.journal import Journal
 from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, WRITER_SIGNALS, History
+from workers.rereading import Rereading
 from workers.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pipeline.settings import Settings
 
 _TICK_SEC: Final = 0.25
 _LATE_SEC: Final = 2.0
@@ -37,7 +38,6 @@ _LATE_SEC: Final = 2.0
 _TAKE_OVER_SEC: Final = 15.0
 _ABORT_GRACE_SEC: Final = 1.0
 _STOP_MARGIN_SEC: Final = 5.0
-_DISK_DEPTH_SEC: Final = 1.0
 
 
 class Supervisor:
@@ -47,7 +47,6 @@ class Supervisor:
         self.places = places
         self.is_service = is_service
         self.journal = journal
-        self.settings, self.complaints = launch.published_settings(places) or (Settings(), [])
         self.history = History()
         self.writer: subprocess.Popen[bytes] | None = None
         self.adopted_pid = 0
@@ -55,6 +54,7 @@ class Supervisor:
         self.stop_signal = 0
         self._pending: list[int] = []
         self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.rereading = Rereading(places, lambda: os.write(self._wake_write, b"r"))
         self._started_at = clock.monotonic()
         self._start_at = 0.0
         self.crashed_at: float | None = None
@@ -91,6 +91,7 @@ class Supervisor:
         self._ticked_at = now
         while self._pending:
             self._act_on(self._pending.pop(0))
+        self._take_settings()
         self._mind_writer()
         self._mend_runtime()
         if not self._is_published:
@@ -107,13 +108,24 @@ class Supervisor:
         ):
             self._begin_stop(number)
         elif number == signal.SIGUSR2:
-            self.settings, self.complaints = launch.published_settings(self.places) or (
-                self.settings,
-                self.complaints,
-            )
-            self._signal_writer(signal.SIGUSR2)
+            self.rereading.begin()
         elif number in (signal.SIGUSR1, signal.SIGHUP):
             self._signal_writer(signal.Signals(number))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.rereading.in_force.settings
+
+    def _take_settings(self) -> None:
+        """Put settings in force that have been read again: a successor of the writer takes them."""
+        found = self.rereading.take()
+        if found is None:
+            return
+        self.journal.note(rereading.sentence(found))
+        if not found.refused:
+            self._signal_writer(signal.SIGUSR2)
+        rereading.tell(self.places, found)
 
     def _begin_stop(self, number: int) -> None:
         if self.stop_signal:
@@ -269,7 +281,7 @@ class Supervisor:
         if not again.try_acquire():
             return
         self.lock = again
-        launch.publish_settings(self.places, self.settings, self.complaints)
+        launch.publish_settings(self.places, self.rereading.in_force)
         self._publish()
         self.journal.note("the runtime directory was removed; made again")
 
@@ -295,12 +307,6 @@ class Supervisor:
         else:
             self._is_published = True
 
-    def _measure_disk(self) -> None:
-        """On a thread of its own: the disk may hang, and what was measured last is then the best there is."""
-        while True:
-            self._disk_depth = depth.measure(self.places.disk_lanes_dir)
-            clock.sleep(_DISK_DEPTH_SEC)
-
 
 def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     """Supervise the pipeline over a log directory, unless somebody does already."""
@@ -322,7 +328,7 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     failpoint.reach("supervisor.locked")
     launch.note_started(places)
     if published and launch.published_settings(places) is None:
-        launch.publish_settings(places, *published)  # the one before us took them away with the directory
+        launch.publish_settings(places, published)  # the one before us took them away with the directory
     supervisor = Supervisor(places, is_service=is_service, journal=journal)
     supervisor.lock = lock
     if is_service:

@@ -24,10 +24,11 @@ from pipeline.host.locks import RecordLock
 from pipeline.limits import POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
-from pipeline.queue.lanes import CLOSED, Lanes, WatchedLane
+from pipeline.queue.lanes import CLOSED, Lanes
 from pipeline.storage.days import Days
 from workers import statement
 from workers.announcer import Announcer
+from workers.finisher import Finisher
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
 from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
@@ -79,6 +80,11 @@ class Writer:
         """Why files refuse, empty while they do not."""
         return self.delivery.error if hasattr(self, "delivery") else self._footing.error
 
+    @property
+    def append_lock_holder(self) -> str:
+        """Which other process keeps the files from us, empty when none does."""
+        return self._footing.lock_holder
+
     def acquire_append_lock(self) -> None:
         """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
         give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
@@ -94,7 +100,7 @@ class Writer:
         self.state = "recovering"
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
-        self.lanes = Lanes(self.places, self._is_own)
+        self.lanes = Lanes(self.places, self.is_own)
         instance, volume = self._footing.instance, self._footing.volume
         self.checkpoint = Checkpoint(self.places.state_dir, instance)
         self.days = Days(self.places, self.settings, instance, self._note_file_change, volume)
@@ -116,9 +122,10 @@ class Writer:
         self.leftovers = Leftovers(
             self.places, self.settings, self.fallback.path, beat=self.beat, emit=self._own.emit
         )
-        self.pump.retreat.held_elsewhere = self.leftovers.held
+        self.pump.retreat.leftovers = self.leftovers
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places)
+        self.finisher = Finisher(self)
         self.replayer = Replayer(self)
         self.announcer.started(cause, restarts)
         began = f"started ({cause or 'first start'}), recovered by {self.recovered_by}"
@@ -167,7 +174,7 @@ class Writer:
         has_moved |= self.replayer.step(is_busy=has_moved)
         if self._is_sync_due(is_urgent=bool(ended)):
             self._sync()
-            self._finish_lanes()
+            self.finisher.finish_lanes()
         if clock.monotonic() - self._status_at > _STATUS_SEC:
             self._look_around()
         return has_moved
@@ -180,7 +187,7 @@ class Writer:
         self.delivery.is_hurried = True
         self._deliver_all()
         for lane in self.lanes.all():
-            if self._is_own(lane.producer):
+            if self.is_own(lane.producer):
                 lane.end = CLOSED
                 lane.tailer.is_ended = True
                 lane.tailer.open_all()
@@ -188,9 +195,8 @@ class Writer:
         self._sync()
         self.days.close()
         failpoint.reach("writer.stop.synced")
-        for lane in self.lanes.all():
-            if self._is_own(lane.producer) and lane.tailer.is_done():
-                self.lanes.remove(lane)
+        self.finisher.remove_own_lanes()
+        self.pump.retreat.forget_removed()
         self._own.close()
 
     def _deliver_all(self) -> None:
@@ -225,41 +231,14 @@ class Writer:
             or has_ended
         )
 
-    def _finish_lanes(self) -> None:
-        """Announce and remove the lanes that have ended and are durable to their end."""
-        if self.pump.is_unsettled:
-            return  # the files say how a lane ended, and cannot be asked yet
-        for lane in self.lanes.all():
-            self.announcer.drops(lane)
-            if not self._is_own(lane.producer) and lane.tailer.is_done():
-                self._finish(lane)
-
-    def _finish(self, lane: WatchedLane) -> None:
-        """Tell a lane's end and remove it; what cannot be read of it is kept, out of the way."""
-        if lane.tailer.unknown and not self._keep_aside(lane):
-            return
-        failpoint.reach("writer.lane.before_announce")
-        if not self.announcer.ended(lane):
-            return
-        failpoint.reach("writer.lane.before_remove")
-        self.lanes.remove(lane)
-
-    def _keep_aside(self, lane: WatchedLane) -> bool:
-        try:
-            self.lanes.keep_aside(lane, self.places.unknown_lanes_dir)
-        except OSError as error:
-            self.journal.note(f"cannot keep a lane aside: {error}")
-            return False
-        self.journal.note(f"kept, not read: {lane.tailer.unknown}")
-        return True
-
     def _look_around(self) -> None:
         """Twice a second: what may have changed around us, and what we say of ourselves."""
         self._watch_supervisor()
         for lane in self.lanes.all():
             lane.tailer.open_all()
         self._mend_runtime()
-        self._mend_append_lock()
+        if self._footing.is_lost():  # the log directory was replaced: what we hold keeps nobody out
+            self._stand_back()
         self._memory.mind(self.pump)
         self.delivery.look()
         if self._footing.is_held and clock.monotonic() - self._adopted_at > _ADOPT_SEC:
@@ -268,7 +247,7 @@ class Writer:
 
     def _adopt(self) -> None:
         self._adopted_at = clock.monotonic()
-        self.lanes.collect_drafts()
+        self.lanes.collect()
         adoption.collect(self.places)
         try:
             adoption.adopt(self.places, self.pump.ask_files)
@@ -297,11 +276,6 @@ class Writer:
         self._lock_again = RecordLock(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
-
-    def _mend_append_lock(self) -> None:
-        """Make the append lock again when the log directory was replaced: what we hold keeps nobody out."""
-        if self._footing.is_lost():
-            self._stand_back()
 
     def _stand_back(self) -> None:
         """Touch no file until the append lock is ours: only the fallback is written to."""
@@ -333,11 +307,11 @@ class Writer:
         """Whether the log directory is gone, and every producer with all that it emitted written."""
         if self.places.log_dir.is_dir():
             return False
-        others = [lane.tailer for lane in self.lanes.all() if not self._is_own(lane.producer)]
+        others = [lane.tailer for lane in self.lanes.all() if not self.is_own(lane.producer)]
         return all(tailer.is_ended and not tailer.has_pending() for tailer in others)
 
     def _is_alone(self) -> bool:
-        return all(self._is_own(lane.producer) for lane in self.lanes.all())
+        return all(self.is_own(lane.producer) for lane in self.lanes.all())
 
     def _has_been_alone(self) -> bool:
         if not self._is_alone() or (self.append_error and self.delivery.fallback_error):
@@ -365,7 +339,8 @@ class Writer:
         self.wants_sync |= bell.SYNC in rung
         self.replayer.hear(rung)
 
-    def _is_own(self, producer: str) -> bool:
+    def is_own(self, producer: str) -> bool:
+        """Whether a lane is that of this writer's own records."""
         return any(appender.lane.producer == producer for appender in self._own.appenders())
 
     def _recover_files(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measures import faults, footprint, latency, replay, throughput, web
+from bench.measures import faults, footprint, latency, replay, throughput, verify, web
 from bench.peer import Peer
 from bench.record import emit_many
 
@@ -32,4 +32,5 @@ MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     "startup": footprint.startup,
     "web": web.latency,
     "replay": replay.replay,
+    "verify": verify.verify,
 }

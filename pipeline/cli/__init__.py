@@ -27,9 +27,12 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "Tell how the pipeline is.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
+    "account": "Tell where every emitted record is, and whether it adds up.",
     "replay-fallback": "Bring what is in the fallback store into the files.",
     "repair": "Rebuild manifests and catalog from the files.",
-    "reload": "Let the workers take the settings anew.",
+    "reload": "Read the settings again and let the workers take them.",
+    "config": "Show and check settings.",
+    "schema": "Print what records of a type look like.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
 }
 """The subcommands in the order of the help, each with its line there."""

@@ -19,13 +19,13 @@ from pipeline.cli.stop import stop
 from pipeline.errors import NotRunningError
 from pipeline.host import clock
 from pipeline.paths import places_for, resolve_log_dir
-from pipeline.verification import verify
+from pipeline.verification import account, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.cli.demonstration.tally import Row
-    from pipeline.verification import Report
+    from pipeline.verification import Account, Report
 
 EPILOG: Final = """\b
 Examples:
@@ -66,15 +66,15 @@ def command(ctx: click.Context, directory: str | None, *, keep: bool, as_json: b
         play = Play(log_dir, elsewhere, lambda name, facts: tell(story.act(name, facts)))
         play.run()
         rows = tally.rows(log_dir, play.expected)
-        report = verify(log_dir)
+        report, accounts = verify(log_dir), account(log_dir)
         seconds = clock.monotonic() - began
-        tell(story.closing(log_dir, rows, report, seconds, is_kept=keep))
+        tell(story.closing(log_dir, rows, report, accounts, seconds, is_kept=keep))
         if as_json:
-            click.echo(json.dumps(_numbers(play, rows, report, seconds)))
+            click.echo(json.dumps(_numbers(play, rows, report, accounts, seconds)))
     finally:
         if not keep:
             _clear_away(log_dir, elsewhere)
-    ctx.exit(Exit.DONE if story.is_right(rows, report) else Exit.BAD_NEWS)
+    ctx.exit(Exit.DONE if story.is_right(rows, report, accounts) else Exit.BAD_NEWS)
 
 
 def _prepare(directory: str | None) -> Path:
@@ -102,13 +102,16 @@ def _clear_away(log_dir: Path, elsewhere: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _numbers(play: Play, rows: list[Row], report: Report, seconds: float) -> dict[str, Any]:
+def _numbers(
+    play: Play, rows: list[Row], report: Report, accounts: Account, seconds: float
+) -> dict[str, Any]:
     return {
-        "ok": story.is_right(rows, report),
+        "ok": story.is_right(rows, report, accounts),
         "log_dir": str(play.log_dir),
         "seconds": round(seconds, 3),
         "producers": [vars(row) for row in rows],
         "kills": [vars(kill) for kill in play.kills],
         "outage": vars(play.outage),
         "verify": report.as_dict(),
+        "account": accounts.as_dict(),
     }

@@ -77,5 +77,5 @@ def command(ctx: click.Context, directory: str | None, timeout: float, *, as_jso
 def _ask(places: Places, pid: int) -> None:
     """Ask for a sync now; where SIGUSR1 means something else, the bell asks alone."""
     published = launch.published_settings(places)
-    if published is None or published[0].sigusr1 == "flush":
+    if published is None or published.settings.sigusr1 == "flush":
         os.kill(pid, signal.SIGUSR1)

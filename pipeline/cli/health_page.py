@@ -45,6 +45,9 @@ def _reasons(document: dict[str, Any]) -> Iterator[str]:
             yield f"      {reason.remedy}"
     for complaint in document.get("settings_rejected", []):
         yield f"      {visible(str(complaint))}"
+    if document.get("settings_need_restart"):
+        names = visible(", ".join(document["settings_need_restart"]))
+        yield f"  settings that have changed and need a new start: {names}"
     if document.get("held_back"):
         yield "  An operator stopped it: producers start nothing. Next: pipeline run"
 
@@ -111,8 +114,24 @@ def _counts(document: dict[str, Any]) -> Iterator[str]:
     if dropped:
         named = ", ".join(f"{count:,} {visible(str(reason))}" for reason, count in dropped.items())
         yield click.style(_row("dropped", named), fg="red")
+    for fault, count in document.get("wrong_fields", {}).items():
+        yield _row("wrong", f"{count:,} times {visible(str(fault))}")
     if counts.get("append_failures"):
-        yield _row("failures", f"{counts['append_failures']:,} appends")
+        retried = f", {counts['retried']:,} tried again" if counts.get("retried") else ""
+        yield _row("failures", f"{counts['append_failures']:,} appends{retried}")
+    yield from _breaker(document.get("breaker", {}))
+
+
+def _breaker(breaker: dict[str, Any]) -> Iterator[str]:
+    """Yield how the breaker is, unless it is closed and nothing fails."""
+    failures, state = breaker.get("failures", 0), str(breaker.get("state", ""))
+    if not failures and state in ("", "closed"):
+        return
+    since = f"for {age(breaker.get('state_age_sec', 0))}"
+    text = f"{visible(state)} {since}, {failures:,} failed attempts in a row"
+    if breaker.get("probe_in_sec") is not None:
+        text += f", the next probe in {age(breaker['probe_in_sec'])}"
+    yield click.style(_row("breaker", text), fg="yellow")
 
 
 def _fallback(fallback: dict[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,13 +12,13 @@ from pipeline import launch
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import files
 from pipeline.paths import Places, places_for, resolve_log_dir, runtime_root
+from pipeline.settings import given_outside
 from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_STATE_DIR_VARIABLE: Final = "PIPELINE_STATE_DIR"
 
 
 def dir_option(command: Command) -> Command:
@@ -55,9 +55,9 @@ def places_of(directory: str | None) -> Places:
     A pipeline with a `state_dir` of its own has another runtime directory; what is not said in the
     environment is found where the pipeline left a note of its places.
     """
-    log_dir = resolve_log_dir(directory)
+    log_dir = resolve_log_dir(directory or given_outside("log_dir"))
     act_as_owner(log_dir)
-    places = places_for(log_dir, os.environ.get(_STATE_DIR_VARIABLE, ""))
+    places = places_for(log_dir, given_outside("state_dir"))
     if places.runtime_dir.exists():
         return places
     root = runtime_root()

@@ -129,13 +129,14 @@ def _settings(places: Places) -> Settings:
     """Return the settings of the pipeline that runs here, or those it is going to have."""
     create_runtime(places)
     published = launch.published_settings(places)
-    settings, complaints = published or settings_table.load(
+    reading = published or settings_table.read(
         {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir)}
     )
+    settings = reading.settings
     if not settings.enabled:
         raise SettingsError("the pipeline is switched off", where="enabled", remedy="Try: PIPELINE_ENABLED=1")
     if published is None:
-        launch.publish_settings(places, settings, complaints)
+        launch.publish_settings(places, reading)
     return settings
 
 
@@ -184,7 +185,11 @@ class _Recorder:
 
     def _accept(self, action_type: str, fields: dict[str, Any]) -> None:
         """Emit until it is accepted. With no room emit() itself waits; 0 means that no lane can be made."""
+        if not self.pipeline.wants(action_type):
+            return
         while not self.pipeline.emit(action_type, **fields):
+            if self.pipeline.was_left_out():
+                return
             clock.sleep(_RETRY_SEC)
         self._tally.records += 1
         if self._tally.records == 1 and not self._tally.is_held_back:

@@ -1,11 +1,12 @@
-"""`pipeline reload`: new settings for the workers, without stopping anybody."""
+"""`pipeline reload`: the settings read again, without stopping anybody."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,22 +16,24 @@ from pipeline.cli.options import dir_option, json_option, places_of, running_sup
 from pipeline.cli.waiting import wait_until
 from pipeline.errors import SettingsError
 from pipeline.host import clock, files
+from pipeline.settings import Origin, Reading, Settings
+from pipeline.settings.reloading import reload
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
-    from pipeline.settings import Settings
 
 EPILOG: Final = """\b
 Examples:
-  $ pipeline reload                                   replace the writer; settings as published
-  $ pipeline reload --settings-file pipeline.toml     take these settings from now on
+  $ pipeline reload                                   read the settings file of the pipeline again
+  $ pipeline reload --settings-file pipeline.toml     read this one from now on
   $ PIPELINE_FSYNC_INTERVAL_SEC=0.2 pipeline reload --settings-file pipeline.toml
 
 \b
-A file with a value that cannot be used changes nothing. Producers that run keep the settings they started
-with; log_dir, state_dir, health_host and health_port need a new start.
+The same as SIGUSR2 to the supervisor. A new value that cannot be used changes nothing. What the program that
+started the pipeline gave as keywords goes before the environment, and that before the file. Applications
+that run keep the settings they started with; which settings need a new start: docs/reference/settings.md.
 """
-_FIXED: Final = ("health_host", "health_port")
+_PLACES: Final = ("log_dir", "state_dir")
 
 
 @click.command(name="reload", epilog=EPILOG)
@@ -39,7 +42,7 @@ _FIXED: Final = ("health_host", "health_port")
     "--settings-file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Publish the settings of this file first.",
+    help="Read this file, and the PIPELINE_ variables here, from now on.",
 )
 @timeout_option(30, "How long to wait for the new writer.")
 @json_option("what was done")
@@ -48,52 +51,76 @@ def command(
     ctx: click.Context, directory: str | None, settings_file: str | None, timeout: float, *, as_json: bool
 ) -> None:
     """
-    Let the workers take the settings anew.
+    Read the settings again and let the workers take them.
 
     The writer finishes what it does and a successor takes over; no record is lost and no producer notices.
     """
     places = places_of(directory)
     pid = running_supervisor(places)
-    changed = _publish(places, settings_file) if settings_file else []
+    if settings_file:
+        _name_file(places, os.path.abspath(settings_file))
     before = launch.writer_pid(places)
-    began = clock.monotonic()
+    began = clock.monotonic_ns()
     os.kill(pid, signal.SIGUSR2)
-    is_done = wait_until(lambda: _is_replaced(places, before), timeout, lambda: "waiting for the new writer")
+    is_done = wait_until(
+        lambda: _is_over(places, began, before), timeout, lambda: "waiting for the new writer"
+    )
+    said = _said(places, began)
+    if said.get("refused"):
+        raise _refusal(places, said["refused"])
     if as_json:
-        seconds = round(clock.monotonic() - began, 3)
-        click.echo(json.dumps({"reloaded": is_done, "seconds": seconds, "changed": changed}))
+        seconds = round((clock.monotonic_ns() - began) / clock.NANO, 3)
+        names = ("changed", "needs_restart", "needs_restart_of_applications")
+        about = {name: said.get(name, []) for name in names}
+        click.echo(json.dumps({"reloaded": is_done, "seconds": seconds, **about}))
     elif is_done:
-        click.echo(f"reloaded: {shown(places.log_dir)}")
-        if settings_file:
-            click.echo("changed: " + (", ".join(changed) or "nothing"))
+        _tell(places, said)
     else:
         click.echo(f"no new writer after {timeout:g} s. Try: pipeline status --log", err=True)
     ctx.exit(Exit.DONE if is_done else Exit.BAD_NEWS)
 
 
-def _publish(places: Places, settings_file: str) -> list[str]:
-    """Publish the settings of a file; returns the names of those that changed."""
-    keywords = {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir)}
-    settings, complaints = settings_table.load(keywords, settings_file)
-    if complaints:
-        raise SettingsError(
-            "a setting cannot be used; nothing was changed", where=settings_file, cause="; ".join(complaints)
-        )
-    before = launch.published_settings(places)
-    launch.publish_settings(places, settings, [])
-    changed = _changed(before[0], settings) if before else []
-    for name in changed:
-        if name in _FIXED:
-            click.echo(f"note: {name} takes effect at the next start", err=True)
-    return changed
+def _name_file(places: Places, settings_file: str) -> None:
+    """Let the pipeline read another file from now on, unless that would be refused."""
+    in_force = launch.published_settings(places) or Reading(Settings())
+    before = in_force.origin or Origin({}, [], {}, "")
+    here = {name: value for name, value in settings_table.from_environment().items() if name not in _PLACES}
+    origin = before._replace(environment=before.environment | here, file=settings_file)
+    named = replace(in_force, origin=origin)
+    refused = reload(named).refused
+    if refused:
+        raise _refusal(places, refused)
+    launch.publish_settings(places, named)
 
 
-def _changed(before: Settings, now: Settings) -> list[str]:
-    old, new = settings_table.to_dict(before), settings_table.to_dict(now)
-    return [name for name in new if new[name] != old[name] and name not in ("log_dir", "state_dir")]
+def _refusal(places: Places, refused: list[str]) -> SettingsError:
+    cause = "; ".join(refused)
+    return SettingsError(
+        "a setting cannot be used; nothing was changed", where=shown(places.log_dir), cause=cause
+    )
+
+
+def _is_over(places: Places, began: int, before: int | None) -> bool:
+    said = _said(places, began)
+    return bool(said) and (bool(said["refused"]) or _is_replaced(places, before))
+
+
+def _said(places: Places, began: int) -> dict[str, Any]:
+    """Return what the supervisor said about this reload, empty while it has not said anything."""
+    said = files.read_json(places.runtime(launch.RELOADED)) or {}
+    return said if said.get("monotonic_ns", 0) >= began else {}
 
 
 def _is_replaced(places: Places, before: int | None) -> bool:
     pid = launch.writer_pid(places)
     said = files.read_json(places.runtime("writer.json")) or {}
     return pid is not None and pid != before and said.get("pid") == pid and said.get("state") == "writing"
+
+
+def _tell(places: Places, said: dict[str, Any]) -> None:
+    click.echo(f"reloaded: {shown(places.log_dir)}")
+    click.echo("changed: " + (", ".join(said["changed"]) or "nothing"))
+    for name in said["needs_restart"]:
+        click.echo(f"note: {name} takes effect at the next start of the pipeline (needs restart)", err=True)
+    for name in said["needs_restart_of_applications"]:
+        click.echo(f"note: {name} is taken by each application at its next start", err=True)

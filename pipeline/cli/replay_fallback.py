@@ -88,7 +88,7 @@ def _settings(places: Places) -> Settings:
     """Return the settings of the pipeline here, else those of the environment."""
     published = launch.published_settings(places)
     if published is not None:
-        return published[0]
+        return published.settings
     keywords = {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir)}
     return settings_table.load(keywords)[0]
 

@@ -17,7 +17,7 @@ from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime, places_for, resolve_log_dir
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from pipeline.settings import Reading, Settings
 
 EPILOG: Final = """\b
 Examples:
@@ -29,7 +29,7 @@ Examples:
 Signals:
   SIGTERM, SIGINT  write what is queued, wait for producers up to drain_timeout_sec, exit 0
   SIGUSR1          bring everything to the disk now (as `pipeline flush`)
-  SIGUSR2          take the settings anew (as `pipeline reload`)
+  SIGUSR2          read the settings file again and replace the writer (as `pipeline reload`)
   SIGHUP           close the day files and open them again
 
 \b
@@ -43,7 +43,10 @@ _LAUNCH_SEC: Final = 10.0
 @click.command(name="run", epilog=EPILOG)
 @dir_option
 @click.option(
-    "--settings-file", type=click.Path(dir_okay=False), metavar="FILE", help="Settings in JSON or TOML."
+    "--settings-file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Settings in JSON, TOML or YAML.  [default: $PIPELINE_SETTINGS_FILE, else ~/.pipeline/settings.*]",
 )
 @click.option(
     "--health-host", metavar="ADDRESS", help="Where the health endpoint listens.  [default: 127.0.0.1]"
@@ -76,8 +79,9 @@ def command(
         "strict": strict or None,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    settings, complaints = settings_table.load(options, settings_file)
-    for complaint in complaints:
+    reading = settings_table.read(options, settings_file)
+    settings = reading.settings
+    for complaint in reading.complaints:
         click.echo(f"Warning: {complaint}", err=True)
     if not settings.enabled:
         raise SettingsError("the pipeline is switched off", where="enabled", remedy="Try: enabled = true")
@@ -86,12 +90,12 @@ def command(
     places = places_for(log_dir, settings.state_dir)
     python = processes.worker_python(settings.worker_python)
     _prepare_log_dir(places, settings)
-    with_lock = take_over(places, settings, complaints)
+    with_lock = take_over(places, reading)
     _announce(places, settings)
     _become_supervisor(places, python, with_lock)
 
 
-def take_over(places: Places, settings: Settings, complaints: list[str]) -> RecordLock:
+def take_over(places: Places, reading: Reading) -> RecordLock:
     """
     Stop whoever supervises now and publish our settings; returns the launch lock, held.
 
@@ -110,7 +114,7 @@ def take_over(places: Places, settings: Settings, complaints: list[str]) -> Reco
         if lock.is_current() and launch.supervisor_pid(places) is None:
             break
         lock.close()
-    launch.publish_settings(places, settings, complaints)
+    launch.publish_settings(places, reading)
     files.remove(places.runtime(launch.STOPPED_MARK))
     files.remove(places.service_mark)
     return lock

@@ -98,7 +98,7 @@ def look(places: Places) -> tuple[dict[str, Any], Exit]:
 def _left_in_fallback(places: Places) -> dict[str, Any]:
     """Return what all stores of the log directory hold, while no writer says it."""
     published = launch.published_settings(places)
-    given = published[0].fallback_dir if published else os.environ.get(_FALLBACK_DIR_VARIABLE, "")
+    given = published.settings.fallback_dir if published else os.environ.get(_FALLBACK_DIR_VARIABLE, "")
     stores = fallback_places.stores(places, given or fallback_places.AUTO)
     if not stores:
         return {}

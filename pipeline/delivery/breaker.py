@@ -24,6 +24,8 @@ class Breaker:
 
     def __init__(self, failures_max: int, probe_sec: float, probe_max_sec: float = PROBE_MAX_SEC) -> None:
         self.state = CLOSED
+        self.since = 0.0
+        """When it came to its state; 0.0 while it never changed."""
         self.failures = 0
         """Failed attempts in a row."""
         self.probe_at = 0.0
@@ -43,13 +45,13 @@ class Breaker:
         """Open it, or open it again after a trial that failed: the next probe is then later."""
         if self.state == CLOSED:
             self._probe_sec = self._probe_first_sec
-        self.state = OPEN
+        self._become(OPEN, now)
         self.probe_at = now + self._probe_sec
         self._probe_sec = min(self._probe_sec * 2, self._probe_max_sec)
 
-    def worked(self) -> None:
+    def worked(self, now: float) -> None:
         """Note an attempt that worked: the next failure is the first."""
-        self.state = CLOSED
+        self._become(CLOSED, now)
         self.failures = 0
 
     def is_probe_due(self, now: float) -> bool:
@@ -63,6 +65,10 @@ class Breaker:
     def probed(self, now: float, *, works: bool) -> None:
         """Note how a probe of an open breaker ended."""
         if works:
-            self.state = HALF_OPEN
+            self._become(HALF_OPEN, now)
         else:
             self.open(now)
+
+    def _become(self, state: str, now: float) -> None:
+        if state != self.state:
+            self.state, self.since = state, now

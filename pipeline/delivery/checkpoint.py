@@ -33,6 +33,7 @@ class Checkpoint:
 
     def use(self, instance: str) -> None:
         """Keep the checkpoint of this instance from now on."""
+        self.instance = instance
         self.path = self._state_dir / (f"checkpoint.{instance}.json" if instance else "checkpoint.json")
 
     def load(self) -> dict[str, Any]:

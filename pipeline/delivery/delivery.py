@@ -14,7 +14,7 @@ Invariants                                                              integrat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.delivery import recovery
 from pipeline.delivery.backoff import Backoff
@@ -61,12 +61,13 @@ class Delivery:
         self.is_hurried = False
         """Whether the writer stops soon: nothing is waited for."""
         self._settings = settings
+        self._began_at = clock.monotonic()
         self._probe = probe
         self._is_pressed = is_pressed
         self._note = note
         self._beat = beat
         self._fallback_at = 0.0
-        self._looked_at = clock.monotonic()
+        self._looked_at = self._began_at
 
     @property
     def is_away(self) -> bool:
@@ -107,8 +108,19 @@ class Delivery:
         """Probe an open breaker at once: somebody says that the log directory is well."""
         self.breaker.hurry()
 
+    def about_breaker(self) -> dict[str, Any]:
+        """Return what health says of the breaker; `probe_in_sec` is None unless it is open."""
+        now, breaker = clock.monotonic(), self.breaker
+        return {
+            "state": breaker.state,
+            "state_age_sec": round(now - max(breaker.since, self._began_at), 3),
+            "failures": breaker.failures,
+            "probe_in_sec": round(max(0.0, breaker.probe_at - now), 3) if self.is_away else None,
+        }
+
     def look(self) -> None:
         """See, while nothing is written, that something could be: health turns before a record fails."""
+        self.pump.retreat.forget_removed()
         now = clock.monotonic()
         due = self._settings.breaker_probe_sec if self.error else self._settings.probe_interval_sec
         if self.is_away or self.backoff.is_failing or now - self._looked_at < due:
@@ -223,5 +235,5 @@ class Delivery:
         if self.pump.retreat.cuts:
             self.pump.retreat.cut_marked()  # not only when a probe comes by: the writer may end before
         self.error = ""
-        self.breaker.worked()
+        self.breaker.worked(clock.monotonic())
         self.backoff.reset()

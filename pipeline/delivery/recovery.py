@@ -83,6 +83,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
     pump.needs_files = True
+    pump.lanes.scan(everywhere=True)  # the volume that is back may have lanes that nobody has seen
     pump.retreat.load()
     pump.forget_unsynced()
     failpoint.reach("writer.recover.files")
@@ -95,6 +96,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
         lane.tailer.open_all()
         lane.tailer.start_at_first()
         beat()
+    pump.retreat.cut_elsewhere()
     holes.mend(pump.days, beat)
     found = _stored(pump, beat)
     for producer, numbers in pump.retreat.held(found).items():

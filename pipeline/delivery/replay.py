@@ -18,6 +18,7 @@ Invariants                                                                  cras
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.storage import fallback_rows, stored
+from pipeline.storage import fallback_rows, quarantine, stored
+from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
 from pipeline.storage.manifests import Manifests
@@ -70,10 +72,16 @@ class Replay:
         self._since = since
         self._limit = limit
         self._beat = beat
-        self._manifests = manifests or Manifests(places, instance)
+        self._access = Access.of(settings)
+        self._manifests = manifests or Manifests(places, instance, self._access)
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
+
+    @property
+    def done(self) -> Counter[str]:
+        """What this run has done, as health counts it: "replayed" records, "quarantined" rows."""
+        return Counter(replayed=self.records, quarantined=self.quarantined)
 
     def step(self, bytes_max: int) -> int:
         """
@@ -151,7 +159,7 @@ class Replay:
         claim = Claim(part.name, part.device, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
         self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
         failpoint.reach("replay.claimed")
-        self._manifests.propose(part, claim.start, [row.data for row in rows])
+        self._manifests.propose(part, claim.start, [row.data for row in rows], [_lines(row) for row in rows])
         part.append(data)
         failpoint.reach("replay.appended")
         before = self.records
@@ -260,9 +268,9 @@ class Replay:
 
     def _quarantine(self, row: StoredRow) -> None:
         """Keep a damaged row out of the files, where somebody can look at it (P6)."""
-        files.make_private(self._quarantine_dir)
+        quarantine.make(self._quarantine_dir, self._access)
         name = f"fallback.{row.producer}.{row.first}-{row.last}.{row.sha256[:8]}.jsonl"
-        files.replace(self._quarantine_dir / name, row.data, durable=True)
+        files.replace(self._quarantine_dir / name, row.data, durable=True, give=self._access.give_file)
         failpoint.reach("replay.quarantined")
         self._fallback.change(lambda connection: fallback_rows.quarantine(connection, row, name))
         self.quarantined += 1
@@ -293,6 +301,11 @@ def _ascending(rows: list[StoredRow], part: ReplayPart) -> list[StoredRow]:
             return rows[:number]
         last[row.producer] = row.last
     return rows
+
+
+def _lines(row: StoredRow) -> int:
+    """Return how many lines a row has; counted where its numbers do not say the same as its count."""
+    return row.count if row.count == row.last - row.first + 1 else row.data.count(b"\n")
 
 
 def _fits(there: bytes, expected: bytes, rows: list[StoredRow]) -> bool:

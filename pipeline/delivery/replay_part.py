@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.host import failpoint, files
 from pipeline.storage import naming
 from pipeline.storage.day_file import DELETED, INTACT
+from pipeline.storage.directories import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,22 +113,16 @@ def create(
     path = log_dir / str(day)
     part = ReplayPart(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
     failpoint.reach("replay.created")
-    if settings.group:
-        shutil.chown(path, group=settings.group)
+    Access.of(settings).give_file(part.fd)
     return part
 
 
 def find(log_dir: Path, claim: Claim) -> ReplayPart | None:
     """Return the file of a claim, wherever in the log directory its name is now; None when it is gone."""
-    for name in (claim.part, *files.names_in(log_dir)):
-        path = log_dir / name
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            continue
-        if (found.st_dev, found.st_ino) == (claim.device, claim.inode):
-            return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
-    return None
+    path = naming.path_of(log_dir, claim.part, claim.device, claim.inode)
+    if path is None:
+        return None
+    return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
 def lines_without(lines: Sequence[bytes], there: bytes) -> list[bytes]:

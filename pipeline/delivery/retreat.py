@@ -31,8 +31,9 @@ from pipeline.storage import stored
 from pipeline.storage.fallback import CutMark, FallbackRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from pipeline.delivery.leftovers import Leftovers
     from pipeline.delivery.pump import Pump
     from pipeline.queue.tailer import Slice
     from pipeline.storage.fallback import Fallback
@@ -50,8 +51,8 @@ class Retreat:
         """Files that could not be cut yet; nobody appends to them."""
         self.has_rows = False
         """Whether the fallback holds records that have to be replayed."""
-        self.held_elsewhere: Callable[[Iterable[str]], dict[str, set[int]]] = lambda _: {}
-        """What the stores of pipelines that are gone hold of producers whose lanes may be found again."""
+        self.leftovers: Leftovers | None = None
+        """The stores of pipelines that are gone, whose lanes may be found again."""
         self.is_store_in_doubt = False
         """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
 
@@ -70,11 +71,25 @@ class Retreat:
 
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the numbers that the fallback holds of these producers. FallbackError."""
-        found = self.held_elsewhere(producers)
+        found = self.leftovers.held(producers) if self.leftovers else {}
         if self.fallback.is_open or self.fallback.path.exists():
             for producer, numbers in self.fallback.held(producers).items():
                 found.setdefault(producer, set()).update(numbers)
         return found
+
+    def forget_removed(self) -> None:
+        """
+        Forget the positions of lanes that are gone: an outage sees many processes end.
+
+        A kill before that leaves some, which nobody asks for any more; a lane that a power loss brings back
+        needs none, as the files and the rows are asked for its numbers then.
+        """
+        try:
+            if self.fallback.is_open:
+                self.fallback.forget(self.pump.lanes.removed)
+        except FallbackError:
+            return  # the next look tries again
+        self.pump.lanes.removed.clear()
 
     def deliver(self, reason: str) -> bool:
         """
@@ -158,6 +173,11 @@ class Retreat:
                 left.append(mark)
         self.cuts = left
         self.pump.days.marked = {mark.file for mark in left}
+
+    def cut_elsewhere(self) -> None:
+        """Shorten the files that stores of gone pipelines have marks of. OSError when that cannot be done."""
+        if self.leftovers:
+            self.leftovers.cut_marked(self.pump.days)
 
     def end(self) -> None:
         """Finish a retreat that could not be finished."""

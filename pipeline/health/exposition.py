@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 from pipeline.health.reasons import DEGRADED, FAILING, OK, REASONS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+BREAKER_STATES: Final = ("closed", "open", "half_open")
+"""Those of delivery/breaker, which health is below of."""
 Samples = Iterator[tuple[dict[str, str], float]]
 
 
@@ -58,9 +60,20 @@ def _reasons(health: dict[str, Any]) -> Samples:
         yield {"reason": code}, float(code in health["reasons"])
 
 
+def _breaker(health: dict[str, Any]) -> Samples:
+    breaker = health.get("breaker")
+    if breaker:
+        for state in BREAKER_STATES:
+            yield {"state": state}, float(breaker["state"] == state)
+
+
 def _dropped(health: dict[str, Any]) -> Samples:
     for reason, count in health["dropped"].items():
         yield {"reason": reason}, count
+
+
+def _wrong_fields(health: dict[str, Any]) -> Samples:
+    yield {}, sum(health.get("wrong_fields", {}).values())
 
 
 METRICS: Final = (
@@ -116,6 +129,12 @@ METRICS: Final = (
     ),
     Metric("pipeline_records_dropped_total", "counter", "Records refused, by reason.", _dropped),
     Metric(
+        "pipeline_wrong_fields_total",
+        "counter",
+        "Fields of records that are not as their types say.",
+        _wrong_fields,
+    ),
+    Metric(
         "pipeline_written_bytes_total",
         "counter",
         "Bytes appended to day files by this writer.",
@@ -132,6 +151,42 @@ METRICS: Final = (
         "counter",
         "Appends and syncs that failed.",
         _plain("counts", "append_failures"),
+    ),
+    Metric(
+        "pipeline_retried_total",
+        "counter",
+        "Batches tried again after a failure, by this writer.",
+        _plain("counts", "retried"),
+    ),
+    Metric(
+        "pipeline_breaker_state",
+        "gauge",
+        "1 for the state of the breaker in front of the day files.",
+        _breaker,
+    ),
+    Metric(
+        "pipeline_breaker_state_age_seconds",
+        "gauge",
+        "How long the breaker has been in that state.",
+        _plain("breaker", "state_age_sec"),
+    ),
+    Metric(
+        "pipeline_breaker_failures",
+        "gauge",
+        "Failed attempts in a row; the breaker opens at breaker_failures.",
+        _plain("breaker", "failures"),
+    ),
+    Metric(
+        "pipeline_records_replayed_total",
+        "counter",
+        "Records that this writer brought from fallback stores into files.",
+        _plain("counts", "replayed"),
+    ),
+    Metric(
+        "pipeline_rows_quarantined_total",
+        "counter",
+        "Rows of fallback stores with a wrong checksum, kept out of the files by this writer.",
+        _plain("counts", "quarantined"),
     ),
     Metric(
         "pipeline_fallback_rows",

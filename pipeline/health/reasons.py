@@ -51,8 +51,8 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "append_lock_taken": Reason(
         FAILING,
-        "Another process holds the append lock of these files.",
-        "Find a writer that hangs on this directory, perhaps on another host.",
+        "Another process holds the append lock of these files; records go to the fallback store.",
+        "last_error says which one: a writer that hangs on this directory, perhaps on another host.",
     ),
     "append_failing": Reason(
         DEGRADED,
@@ -81,7 +81,8 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "state_dir_unwritable": Reason(
         DEGRADED,
-        "The state directory refuses the checkpoint; disk lanes are not released.",
+        "The state directory refuses the register of ended producers, or the checkpoint, and disk lanes are "
+        "not released.",
         "Make state_dir writable.",
     ),
     "queue_deep": Reason(
@@ -122,6 +123,11 @@ REASONS: Final[dict[str, Reason]] = {
         DEGRADED,
         "health_port was busy; the endpoint listens on another port.",
         "Free the port, or set another one.",
+    ),
+    "wrong_fields": Reason(
+        OK,
+        "In the last 60 s records had fields that are not as their types say; they are recorded as given.",
+        "`wrong_fields` in the health document names them; `pipeline schema TYPE` prints what is expected.",
     ),
     "sync_late": Reason(
         DEGRADED,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOT_RESPONDING_SEC: Final = 2.0
 RESTARTED_SEC: Final = 10.0
 DROPPED_SEC: Final = 60.0
+WRONG_FIELDS_SEC: Final = 60.0
 DISK_FREE_MIN_BYTES: Final = 100 * MIB
 
 
@@ -46,6 +47,7 @@ class Facts:
     said: dict[str, Any] = field(default_factory=dict)
     """What the writer last said of itself (writer.json)."""
     complaints: list[str] = field(default_factory=list)
+    needs_restart: list[str] = field(default_factory=list)
     address: str = ""
     is_port_taken: bool = False
     is_service: bool = False
@@ -72,6 +74,8 @@ def compose(facts: Facts) -> dict[str, Any]:
         },
         "counts": counts,
         "dropped": _dropped(facts),
+        "breaker": said.get("breaker", {}),
+        "wrong_fields": said.get("wrong_fields", {}),
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "head": said.get("head", ""),
@@ -80,6 +84,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "recovered_by": said.get("recovered_by", ""),
         "last_error": said.get("last_error", ""),
         "settings_rejected": facts.complaints,
+        "settings_need_restart": facts.needs_restart,
     }
 
 
@@ -107,9 +112,10 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
     said = facts.said
     free = said.get("disk_free_bytes")
     fallback = said.get("fallback", {})
+    is_taken = bool(said.get("append_lock_holder"))
     return [
-        ("append_lock_taken", said.get("state") == "waiting_for_append_lock"),
-        ("append_failing", bool(said.get("append_error"))),
+        ("append_lock_taken", is_taken),
+        ("append_failing", bool(said.get("append_error")) and not is_taken),
         ("fallback_in_use", bool(fallback.get("rows"))),
         ("fallback_failing", bool(fallback.get("error"))),
         ("fallback_same_mount", bool(fallback.get("is_same_mount"))),
@@ -138,6 +144,7 @@ def _other_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("memory_high", max(facts.writer.rss_bytes, facts.supervisor.rss_bytes) > limit),
         ("settings_rejected", bool(facts.complaints)),
         ("health_port_taken", facts.is_port_taken),
+        ("wrong_fields", _is_recent(facts.said.get("wrong_fields_age_sec"), WRONG_FIELDS_SEC)),
     ]
 
 
@@ -150,8 +157,11 @@ def _dropped(facts: Facts) -> dict[str, int]:
 
 
 def _dropped_recently(said: dict[str, Any]) -> bool:
-    age = said.get("dropped_age_sec")
-    return age is not None and age < DROPPED_SEC
+    return _is_recent(said.get("dropped_age_sec"), DROPPED_SEC)
+
+
+def _is_recent(age_sec: float | None, limit_sec: float) -> bool:
+    return age_sec is not None and age_sec < limit_sec
 
 
 def _quota(settings: Settings) -> int:

@@ -7,12 +7,12 @@ Never a mapped one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 import orjson
@@ -50,15 +50,25 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def replace(
-    path: Path, data: bytes, *, durable: bool = False, mode: int = 0o600, is_only_writer: bool = False
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool = False,
+    is_only_writer: bool = False,
+    give: Callable[[int], None] = lambda _fd: None,
 ) -> None:
-    """Put `data` in place of the file at once: a reader sees the old content or the new, never a half."""
+    """
+    Put `data` in place of the file at once: a reader sees the old content or the new, never a half.
+
+    It is this user's alone unless `give` gives the new file another mode.
+    """
     # Several processes may write settings.json at once; what has one writer has one draft, which a kill
     # leaves once.
     draft = path.with_name(f".{path.name}.new" if is_only_writer else f".{path.name}.{os.getpid()}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         write_all(fd, data)
+        give(fd)
         if durable:
             os.fsync(fd)
     finally:
@@ -166,9 +176,13 @@ def is_private_directory(path: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
-def is_gone(error: OSError) -> bool:
-    """Whether the error says that a directory or file has been removed under us."""
-    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+def is_guarded_directory(path: Path) -> bool:
+    """Whether `path` is a directory of this user that nobody else may write to, and no symbolic link."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def same_file(fd: int, path: Path) -> bool:

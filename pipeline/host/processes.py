@@ -50,6 +50,14 @@ def state_letter(pid: int) -> str:
     return chr(text[text.rindex(b")") + 2])
 
 
+def program_name(pid: int) -> str:
+    """Return the name of a process's program as `ps` shows it, cut to 15 bytes; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def resident_bytes(pid: int | None = None) -> int:
     """Return the resident memory of a process (this one by default), 0 when it is gone."""
     try:

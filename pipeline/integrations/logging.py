@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import app
@@ -18,6 +19,7 @@ from pipeline.host import clock, handlers
 from pipeline.records import context
 from pipeline.records.encoding import encode_fields
 from pipeline.records.log_lines import fields_of
+from pipeline.settings import dict_config as translation, settings_file
 
 if TYPE_CHECKING:
     import os
@@ -129,3 +131,22 @@ class JsonFormatter(logging.Formatter):
         seconds, micros = divmod(int(record.created * 1_000_000), 1_000_000)
         body = encode_fields({**context.current(), **fields_of(record)})
         return f'{{"timestamp":"{clock.second_text(seconds).decode()}.{micros:06d}Z",{body[1:].decode()}'
+
+
+def dict_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:
+    """
+    Return a configuration for `logging.config.dictConfig` that records through the pipeline.
+
+    `source` is one that writes files, or a file in TOML, YAML or JSON that holds one (alone, or as its block
+    `logging`). Its file handlers become `PipelineHandler(log_dir=…)`, its JSON formatters `JsonFormatter`,
+    and the rest stays: `pipeline config check FILE` tells what is done in another way.
+
+        logging.config.dictConfig(dict_config("config/logging.yaml"))
+
+    Raises SettingsError for a file that cannot be read.
+    """
+    found = source if isinstance(source, Mapping) else settings_file.parse(source)
+    block = found.get("logging")
+    if isinstance(block, Mapping) and not translation.is_one(found):
+        found = block
+    return translation.translate(found).config

@@ -16,6 +16,7 @@ random ones there). A trace that is kept at one rate is kept at every higher one
 from __future__ import annotations
 
 import random
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +50,7 @@ class Sampler:
         self._critical_types = frozenset(critical_types)
         self._audit_types = frozenset(audit_types)
         self._chance = random.Random()  # noqa: S311 - not a secret; and never the application's own generator
+        self._last = threading.local()
         self._found: dict[tuple[str, Any, Any], tuple[float, Bucket | None]] = {}
 
     @classmethod
@@ -69,6 +71,19 @@ class Sampler:
 
         A kept record of a sampled kind gets the field `sample_rate`; `fields` is changed for that.
         """
+        self._last.reason = reason = self._judge(action_type, fields)
+        return reason
+
+    @property
+    def last_reason(self) -> str:
+        """The answer for this thread's last record."""
+        return getattr(self._last, "reason", "")
+
+    def reseed(self) -> None:
+        """Draw other numbers than the process this one was forked from."""
+        self._chance.seed()
+
+    def _judge(self, action_type: str, fields: dict[str, Any]) -> str:
         rate, bucket = self._rule_for(action_type, fields)
         if rate == 1.0 and bucket is None:
             return ""
@@ -81,10 +96,6 @@ class Sampler:
                 return SAMPLED
             fields["sample_rate"] = rate
         return "" if bucket is None or bucket.take() else RATE_LIMITED
-
-    def reseed(self) -> None:
-        """Draw other numbers than the process this one was forked from."""
-        self._chance.seed()
 
     def _is_chosen(self, rate: float, trace_id: object) -> bool:
         if isinstance(trace_id, str) and trace_id:

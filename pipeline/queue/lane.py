@@ -7,6 +7,7 @@ the writer never sees a lane that looks dead because it is only half made.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import weakref
@@ -16,12 +17,22 @@ from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
-from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
+from pipeline.queue.layout import (
+    ABOUT_OFFSET,
+    COUNTED,
+    POSITION,
+    counter_offset,
+    pack_about,
+    pack_alive,
+    pack_ending,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_WRONG_FIELDS_MAX: Final = 24
+"""So many different ones have room in the `alive` file; the rest is counted together."""
 
 
 _made: Final[weakref.WeakSet[Lane]] = weakref.WeakSet()
@@ -51,7 +62,12 @@ class Lane:
         self.disk_dir: Path | None = None
         self._disk_lock: RecordLock | None = None
         self._positions: list[tuple[int, tuple[int, int]]] = []
-        self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
+        self.counters = dict.fromkeys(COUNTED, 0)
+        self._untold: set[str] = set()
+        self.wrong_fields: dict[str, int] = {}
+        """Fields of the wrong kind, such as `tool_call.args: string instead of object`, with their counts."""
+        self._is_wrong_untold = False
+        self._process = self._about()
         self.memory_dir: Path | None = None
         create_runtime(places)
         with _gate(places):
@@ -81,6 +97,7 @@ class Lane:
             return self.disk_dir
         self.disk_dir = None
         parent = self.places.disk_lanes_dir
+        _require_volume(self.places)
         files.make_private(parent)
         if self._disk_lock is not None:
             self._disk_lock.close()
@@ -107,14 +124,59 @@ class Lane:
 
     def note_ending(self, signal_number: int = 0) -> None:
         """Say that the process has begun a normal end. Later records are still accepted."""
+        self.tell_counts()
         for fd in self._fds():
             files.pwrite_all(fd, pack_ending(signal_number), 0)
 
     def count_drop(self, reason: str) -> None:
         """Count a refused record where it outlives this process."""
         self.counters[reason] += 1
+        self._tell_count(reason)
+
+    def count_left_out(self, reason: str) -> None:
+        """Count a record that sampling or a limit has left out; told outside as wrong fields are."""
+        count = self.counters[reason] + 1
+        self.counters[reason] = count
+        self._untold.add(reason)
+        if count & (count - 1) == 0:
+            self._tell_count(reason)
+
+    def tell_counts(self) -> None:
+        """Tell outside what has been counted in here alone: once a second, and at the end."""
+        self.tell_wrong_fields()
+        while self._untold:
+            self._tell_count(self._untold.pop())
+
+    def _tell_count(self, reason: str) -> None:
         for fd in self._fds():
             files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
+
+    def count_wrong_field(self, fault: str) -> None:
+        """
+        Count a field that is not as its type says.
+
+        It is told outside at the 1st, 2nd, 4th, 8th … of each, and, as `tell_wrong_fields` is called, once a
+        second and at the end: a store each time would cost a system call for every such record.
+        """
+        if fault not in self.wrong_fields and len(self.wrong_fields) >= _WRONG_FIELDS_MAX:
+            fault = "others"
+        count = self.wrong_fields.get(fault, 0) + 1
+        self.wrong_fields[fault] = count
+        self._is_wrong_untold = True
+        if count & (count - 1) == 0:
+            self.tell_wrong_fields()
+
+    def tell_wrong_fields(self) -> None:
+        """Store what was counted where the writer sees it."""
+        if not self._is_wrong_untold:
+            return
+        about = pack_about({**self._process, "wrong_fields": self.wrong_fields})
+        try:
+            for fd in self._fds():
+                files.pwrite_all(fd, about, ABOUT_OFFSET)
+            self._is_wrong_untold = False
+        except OSError:
+            return  # the next time; no record is refused for that
 
     def _keep_position(self, path: Path) -> None:
         """Open the position file for good: the writer stores into it also when its directory is removed."""
@@ -181,7 +243,7 @@ class Lane:
         failpoint.reach("emit.lane.drafted")
         lock = RecordLock(draft / "alive")
         try:
-            files.pwrite_all(lock.fd, pack_alive(self._about()), 0)
+            files.pwrite_all(lock.fd, pack_alive(self._process), 0)
             failpoint.reach("emit.lane.described")
             lock.try_acquire()
             files.replace(draft / "position", bytes(POSITION.size))
@@ -224,3 +286,14 @@ def _gate(places: Places) -> GateLock:
             return gate
         gate.release()
         create_runtime(places)
+
+
+def _require_volume(places: Places) -> None:
+    """
+    Make no lane in the mount point of a volume that is away: it would be hidden when that comes back.
+
+    The writer notes where the log directory's volume is mounted (storage/volume). OSError when it is not.
+    """
+    noted = str((files.read_json(places.runtime("volume.json")) or {}).get("mount_point", ""))
+    if noted and places.disk_lanes_dir.is_relative_to(noted) and not os.path.ismount(noted):
+        raise OSError(errno.ENODEV, f"the volume of the log directory is not mounted at {noted}")

@@ -114,6 +114,10 @@ class Lanes:
     def __init__(self, places: Places, is_own: Callable[[str], bool]) -> None:
         self.places = places
         self.watched: dict[str, WatchedLane] = {}
+        self.removed: list[str] = []
+        """Producers whose lane is gone: nobody asks for their positions. Whoever keeps them empties this."""
+        self._left: dict[Path, str] = {}
+        """Directories of finished lanes, by producer, that could not be removed yet: they are no lanes."""
         self._is_own = is_own
         self._disk_due = 0.0
 
@@ -154,12 +158,11 @@ class Lanes:
         lane.tailer.open_all()
 
     def remove(self, lane: WatchedLane) -> None:
-        """Forget a lane that is finished, and remove its directories."""
+        """Forget a finished lane, and remove its directories, at once or when their volume lets us."""
         lane.close()
-        for directory in lane.tailer.directories:
-            shutil.rmtree(directory, ignore_errors=True)
-            failpoint.reach("writer.lane.directory_removed")
         self.watched.pop(lane.producer, None)
+        self._left |= dict.fromkeys(lane.tailer.directories, lane.producer)
+        self._remove_left()
         failpoint.reach("writer.lane.removed")
 
     def keep_aside(self, lane: WatchedLane, target: Path) -> None:
@@ -168,12 +171,23 @@ class Lanes:
         for index, directory in enumerate(lane.tailer.directories):
             shutil.copytree(directory, target / f"{lane.producer}.{index}", dirs_exist_ok=True)
 
-    def collect_drafts(self) -> None:
-        """Remove lanes that were never finished being made, by producers that died at it."""
+    def collect(self) -> None:
+        """Remove finished lanes that could not be removed, and those whose producers died at making them."""
+        self._remove_left()
         for parent in (self.places.lanes_dir, self.places.disk_lanes_dir):
             for name in files.names_in(parent):
                 if name.startswith(".new-"):
                     self._collect_draft(parent / name)
+
+    def _remove_left(self) -> None:
+        for directory, producer in list(self._left.items()):
+            shutil.rmtree(directory, ignore_errors=True)
+            failpoint.reach("writer.lane.directory_removed")
+            # On a volume that is away it is not gone: it comes back with it.
+            if not os.path.lexists(directory) and directory.parent.is_dir():
+                del self._left[directory]
+                if producer not in self._left.values():
+                    self.removed.append(producer)
 
     def _collect_draft(self, draft: Path) -> None:
         try:
@@ -189,6 +203,8 @@ class Lanes:
             if name.startswith(".") or name == "instance.lock":
                 continue
             directory = parent / name
+            if directory in self._left:
+                continue
             lane = self.watched.get(name)
             if lane is not None and directory in lane.tailer.directories:
                 continue

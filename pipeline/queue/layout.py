@@ -22,7 +22,7 @@ STUB, with `records` the number of records that it held and the offset behind th
 the critical records that it held. It may stand for earlier segments too: the u64 behind the producer is the
 serial of the first. A position behind the note says that the drop is told in the stream.
 
-Alive file, 4,096 bytes, written once at creation so that a full disk cannot refuse a later store::
+Alive file, 4,096 bytes, written whole at creation so that a full disk cannot refuse a later store::
 
     0       1        64               128
     +-------+--------+----------------+--------------------------------+
@@ -30,10 +30,11 @@ Alive file, 4,096 bytes, written once at creation so that a full disk cannot ref
     +-------+--------+----------------+--------------------------------+
       u8      u8       8 x u64
 
-Numbers are in the machine's byte order: the files never leave the machine, and a native 8-byte store is what
-is atomic. Changing a number here changes the format: raise VERSION; a lane of an unknown version is kept and
-reported. Version 1 had no stubs, and its writers did not take a segment before they read it, so only segments
-of version 2 are dropped.
+The JSON is stored again, in its place, when the process has more to say of itself (`wrong_fields`); who
+reads half of it takes what it read before. Numbers are in the machine's byte order: the files never leave
+the machine, and a native 8-byte store is what is atomic. Changing a number here changes the format: raise
+VERSION; a lane of an unknown version is kept and reported. Version 1 had no stubs, and its writers did not
+take a segment before they read it, so only segments of version 2 are dropped.
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ _COUNTERS: Final = struct.Struct("=8Q")
 ABOUT_OFFSET: Final = 128
 
 DROP_REASONS: Final = ("queue_full", "low_level", "block_timeout", "critical_timeout")
-"""Why a record was refused; the place in this tuple is the place of its counter."""
+"""Why a record was refused."""
+LEFT_OUT_REASONS: Final = ("sampled", "rate_limited")
+"""Why a record was left out as the settings ask for."""
+COUNTED: Final = DROP_REASONS + LEFT_OUT_REASONS
+"""The place in this tuple is the place of the counter."""
 
 _TOLD: Final = 7
 POSITION: Final = struct.Struct(f"=QQ{_TOLD}QQ")
@@ -93,7 +98,7 @@ Then the drops already told in the stream, by reason, and the serial of the last
 """
 
 require(_HEADER.size <= HEADER_BYTES, "the segment header fits its room")
-require(len(DROP_REASONS) <= _TOLD, "each drop reason has a counter")
+require(len(COUNTED) <= _TOLD, "each drop reason has a counter")
 require(COUNTERS_OFFSET + _COUNTERS.size <= ABOUT_OFFSET, "the drop counters fit their room")
 
 
@@ -219,8 +224,13 @@ class About(NamedTuple):
 
 def pack_alive(process: dict[str, Any]) -> bytes:
     """Return the content of a new `alive` file."""
-    about = orjson.dumps(process)
-    return (bytes([ALIVE]).ljust(ABOUT_OFFSET, b"\0") + about).ljust(ALIVE_BYTES, b" ")[:ALIVE_BYTES]
+    return bytes([ALIVE]).ljust(ABOUT_OFFSET, b"\0") + pack_about(process)
+
+
+def pack_about(process: dict[str, Any]) -> bytes:
+    """Return what stands in an `alive` file from `ABOUT_OFFSET` on."""
+    room = ALIVE_BYTES - ABOUT_OFFSET
+    return orjson.dumps(process).ljust(room, b" ")[:room]
 
 
 def pack_ending(signal_number: int) -> bytes:
@@ -240,4 +250,4 @@ def unpack_alive(data: bytes) -> About:
 
 def counter_offset(reason: str) -> int:
     """Return where the 8-byte counter of a drop reason stands in the `alive` file."""
-    return COUNTERS_OFFSET + 8 * DROP_REASONS.index(reason)
+    return COUNTERS_OFFSET + 8 * COUNTED.index(reason)

@@ -63,12 +63,21 @@ def encode_fields(fields: dict[str, Any]) -> bytes:
             or "action_number" in fields
             or "producer" in fields
         )
-        if is_named_well and _is_plain(fields.values()):
+        if is_named_well and is_plain(fields.values()):
             return _dumps(fields)
     except Exception as error:  # noqa: BLE001 - whatever it was, the slow way finds out and says so per value
         handlers.let_through(error)
         return _encode_slowly(fields)
     return _encode_slowly(fields)
+
+
+def encode_plain(fields: dict[str, Any]) -> bytes:
+    """Return what `encode_fields` does, for fields that `is_plain` and whose names are not `RESERVED`."""
+    try:
+        return _dumps(fields)
+    except Exception as error:  # noqa: BLE001 - half a surrogate pair, an int of 70 bits
+        handlers.let_through(error)
+        return _encode_slowly(fields)
 
 
 def cut_fields(fields: dict[str, Any], body: bytes, size_max: int) -> bytes:  # noqa: ARG001 - see below
@@ -82,7 +91,7 @@ def cut_fields(fields: dict[str, Any], body: bytes, size_max: int) -> bytes:  # 
     return cut_body(body, size_max)
 
 
-def _is_plain(values: Iterable[Any]) -> bool:
+def is_plain(values: Iterable[Any]) -> bool:
     """
     Tell whether orjson writes these values exactly, and without running anybody's Python code.
 
@@ -96,10 +105,10 @@ def _is_plain(values: Iterable[Any]) -> bool:
             if value - value == 0.0:  # not so for NaN and the infinities
                 continue
         elif kind is dict:
-            if _is_plain(value.values()):
+            if is_plain(value.values()):
                 continue
         elif kind is list or kind is tuple:
-            if _is_plain(value):
+            if is_plain(value):
                 continue
         elif kind is date or (kind is datetime and (value.tzinfo is None or value.tzinfo is UTC)):
             continue

@@ -1,14 +1,15 @@
 """
 The checks of the settings: each takes what was given and returns what is used.
 
-What it cannot use is a ValueError whose text is what is allowed, to be read behind "… is not".
+What it cannot use is a ValueError whose text is what is allowed, to be read behind "… is not"; a WrongWord
+where the nearest of the words that are allowed may be what was meant.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -16,23 +17,41 @@ import orjson
 Check = Callable[[Any], Any]
 POLICIES: Final = ("drop_oldest", "drop_newest", "drop_low", "block")
 _POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
+ACTION_TYPES_OFF: Final = {"agent_thinking": False, "hook_execute": False}
+"""What is not recorded unless it is switched on; every other type is, known or not."""
 _MODE_MAX: Final = 0o7777
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"0", "false", "no", "off"}
+
+
+class WrongWord(ValueError):
+    """Not one of the words that are allowed."""
+
+    def __init__(self, words: Iterable[str], allowed: str = "") -> None:
+        self.words = tuple(words)
+        super().__init__(allowed or "one of " + ", ".join(self.words))
 
 
 def text(value: Any) -> str:
     """Take a text or a path."""
     if not isinstance(value, str | os.PathLike):
         raise ValueError("a text")  # noqa: TRY004 - one kind of error for every check
-    return os.fspath(value)
+    found = os.fspath(value)
+    if not isinstance(found, str) or _is_broken(found):
+        raise ValueError("a text in UTF-8")
+    return found
+
+
+def _is_broken(value: str) -> bool:
+    """Whether a text has bytes in it that were no UTF-8: the workers get it as JSON, which has no such."""
+    return any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def switch(value: Any) -> bool:
     """Take true or false, also as an environment variable says it."""
     word = str(value).lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError("true or false")
+        raise WrongWord(("true", "false"), "true or false")
     return word in _TRUE
 
 
@@ -75,7 +94,7 @@ def one_of(*words: str) -> Check:
 
     def check(value: Any) -> str:
         if value not in words:
-            raise ValueError("one of " + ", ".join(words))
+            raise WrongWord(words)
         return str(value)
 
     return check
@@ -86,6 +105,8 @@ def names(value: Any) -> tuple[str, ...]:
     items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError("a list of names")
+    if any(map(_is_broken, items)):
+        raise ValueError("a list of names in UTF-8")
     return tuple(items)
 
 
@@ -93,7 +114,7 @@ def policy_word(value: Any) -> str:
     """Take a policy of the full queue, in either vocabulary."""
     word = _POLICY_WORDS.get(value, value) if isinstance(value, str) else value
     if word not in POLICIES:
-        raise ValueError("one of " + ", ".join((*POLICIES, *_POLICY_WORDS)))
+        raise WrongWord((*POLICIES, *_POLICY_WORDS))
     return str(word)
 
 
@@ -134,7 +155,7 @@ def limits(value: Any) -> dict[str, float]:
 def _numbers_by_name(value: Any, low: float, high: float, allowed: str) -> dict[str, float]:
     table = _table_in(value) if isinstance(value, str) else value
     if not isinstance(table, Mapping):
-        raise ValueError(allowed)
+        raise ValueError(allowed)  # noqa: TRY004 - as above
     found = {str(name): _to_float(number) for name, number in table.items()}
     if any(number is None or not low <= number <= high for number in found.values()):
         raise ValueError(f"{allowed}, each from {low:g} to {high:g}")
@@ -151,6 +172,17 @@ def _table_in(text: str) -> Any:
     return {name.strip(): number.strip() for name, _, number in pairs}
 
 
+def type_switches(value: Any) -> dict[str, bool]:
+    """Take action types by name, on or off, also as a JSON text; the others keep their default."""
+    try:
+        switches = orjson.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        switches = None
+    if not isinstance(switches, Mapping):
+        raise ValueError('a table of types such as {"agent_thinking": true}')  # noqa: TRY004 - as above
+    return ACTION_TYPES_OFF | {str(name): switch(is_on) for name, is_on in switches.items()}
+
+
 def zone(value: Any) -> str:
     """Take the name of a time zone."""
     import zoneinfo
@@ -160,5 +192,5 @@ def zone(value: Any) -> str:
     try:
         zoneinfo.ZoneInfo(value)
     except Exception as error:
-        raise ValueError("a time zone name such as Europe/Berlin") from error
+        raise WrongWord(zoneinfo.available_timezones(), "a time zone name such as Europe/Berlin") from error
     return str(value)

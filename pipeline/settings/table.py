@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
 from pipeline.settings.checks import (
+    ACTION_TYPES_OFF,
     Check,
     file_mode_bits,
     limits,
@@ -22,6 +23,7 @@ from pipeline.settings.checks import (
     rates,
     switch,
     text,
+    type_switches,
     whole,
     zone,
 )
@@ -126,6 +128,18 @@ class Settings:
     audit_action_types: tuple[str, ...] = _option(
         ("api_request", "audit"), "names", "Never sampled nor limited, as critical ones.", names
     )
+    action_types: dict[str, bool] = _option(
+        ACTION_TYPES_OFF,
+        "switches",
+        "Types by name, on or off; a type that is not named is on, and one that is off is not recorded.",
+        type_switches,
+    )
+    validation: str = _option(
+        "count",
+        "off, count, strict",
+        "Fields of a known type of the wrong kind: count them and tell in health, or (strict) raise.",
+        one_of("off", "count", "strict"),
+    )
     max_record_bytes: int = _option(
         1 << 20, "B", "A longer record is cut, and says so.", whole(1024, RECORD_BYTES_MAX_CEILING)
     )
@@ -172,10 +186,20 @@ class Settings:
         "UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", zone, at=PIPELINE
     )
     dir_mode: int = _option(
-        0o700, "mode", "Mode of the directories the pipeline creates.", file_mode_bits, at=RELOAD
+        0o700,
+        "mode",
+        "Mode of the log directory and of those in it that readers need.",
+        file_mode_bits,
+        at=RELOAD,
     )
-    file_mode: int = _option(0o600, "mode", "Mode of the day files.", file_mode_bits, at=RELOAD)
-    group: str = _option("", "name", "Group of log directory and day files.", text, at=RELOAD)
+    file_mode: int = _option(
+        0o600,
+        "mode",
+        "Mode of day files, manifests, catalog, quarantine and fallback store.",
+        file_mode_bits,
+        at=RELOAD,
+    )
+    group: str = _option("", "name", "Group of all of these.", text, at=RELOAD)
     health_host: str = _option(
         "127.0.0.1", "address", "Where the health endpoint listens.", text, at=PIPELINE
     )

@@ -42,7 +42,13 @@ def store(log_dir: Path, chain: Chain) -> None:
         "files": [_describe(log_dir, chain, name) for name in chain.files()],
     }
     data = orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
-    files.replace(log_dir / name_of(chain.instance), data, durable=True, is_only_writer=True)
+    files.replace(
+        log_dir / name_of(chain.instance),
+        data,
+        durable=True,
+        is_only_writer=True,
+        give=chain.access.give_file,
+    )
 
 
 def _describe(log_dir: Path, chain: Chain, name: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ is not durable of a period is in its current file.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
-from pipeline.storage.directories import make_log_dir
+from pipeline.storage.directories import Access, make_log_dir
 from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
@@ -47,7 +46,8 @@ class Days:
         self.marked: set[str] = set()
         """Names of files that have to be cut first: they are not written on."""
         self._volume = volume
-        self.manifests = Manifests(places, instance)
+        self._access = Access.of(settings)
+        self.manifests = Manifests(places, instance, self._access)
         self._places = places
         self._settings = settings
         self.instance = instance
@@ -56,7 +56,7 @@ class Days:
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
         self.instance = instance
-        self.manifests = Manifests(self._places, instance)
+        self.manifests = Manifests(self._places, instance, self._access)
 
     def check_volume(self) -> None:
         """OSError when the volume of the log directory is not there."""
@@ -93,16 +93,15 @@ class Days:
             file.size = file.synced_size = file.actual_size()
         return change
 
-    def cut(self, name: str, device: int, inode: int, size: int) -> None:
+    def cut(self, name: str, device: int, inode: int, size: int, *, keeps: bool = False) -> None:
         """
         Shorten a file to `size` and make that durable; OSError when it refuses.
 
         One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is
-        cut is kept in quarantine.
+        cut is kept in quarantine, and with `keeps` all of it.
         """
         self._volume.check()
-        os.scandir(self.directory).close()  # a directory that cannot be read is not one without the file
-        path = self._path_of(name, device, inode)
+        path = naming.path_of(self.directory, name, device, inode)
         if path is None:
             return
         with path.open("r+b", buffering=0) as file:
@@ -110,25 +109,22 @@ class Days:
             if end <= size:
                 return
             cut = files.pread_all(file.fileno(), end - size, size)
-            if not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n"):
+            is_foreign = not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n")
+            if keeps or is_foreign:
                 self.quarantine(path.name, size, cut)
             os.ftruncate(file.fileno(), size)
             os.fsync(file.fileno())
 
-    def _path_of(self, name: str, device: int, inode: int) -> Path | None:
-        """Return where the file of this identity is now in the log directory, None when it is not there."""
-        for candidate in (name, *files.names_in(self.directory)):
-            try:
-                found = (self.directory / candidate).stat()
-            except OSError:
-                continue
-            if (found.st_dev, found.st_ino) == (device, inode):
-                return self.directory / candidate
-        return None
-
     def find(self, name: str, device: int, inode: int) -> DayFile | None:
-        """Return the open file of this identity, wherever in the log directory its name is now."""
-        path = self._path_of(name, device, inode)
+        """
+        Return the open file of this identity, wherever in the log directory its name is now.
+
+        None when it is gone, with its directory perhaps; OSError when that cannot be said.
+        """
+        try:
+            path = naming.path_of(self.directory, name, device, inode)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         return self._open_found(path.name) if path is not None else None
 
     def open_by_name(self, name: str) -> DayFile:
@@ -176,7 +172,7 @@ class Days:
 
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
-        quarantine.keep(self._places.quarantine_dir, f"{file}.{offset}", data)
+        quarantine.keep(self._places.quarantine_dir, f"{file}.{offset}", data, self._access)
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint has to remember of the open files."""
@@ -240,8 +236,7 @@ class Days:
         file = DayFile(log_dir / str(day), day, self._settings.file_mode)
         if file.is_new:
             failpoint.reach("writer.rotate.created")
-        if file.is_new and self._settings.group:
-            shutil.chown(file.path, group=self._settings.group)
+            self._access.give_file(file.fd)
         return file
 
     def _open_found(self, name: str) -> DayFile:

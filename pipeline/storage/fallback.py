@@ -25,6 +25,7 @@ from pipeline.host import clock, files
 from pipeline.limits import MIB
 from pipeline.paths import QUARANTINE
 from pipeline.storage import fallback_file, fallback_salvage, fallback_tables
+from pipeline.storage.directories import PRIVATE, Access, make_directory
 from pipeline.storage.fallback_file import FallbackFile
 from pipeline.storage.fallback_tables import EMPTY, CutMark, FallbackRow, FallbackSummary
 
@@ -57,6 +58,7 @@ class Fallback:
         max_bytes: int,
         quarantine_dir: Path,
         about: Mapping[str, str] | None = None,
+        access: Access = PRIVATE,
         beat: Callable[[], None] = lambda: None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -64,6 +66,7 @@ class Fallback:
         self.max_bytes = max_bytes
         self.quarantine_dir = quarantine_dir
         self._about = dict(about or {})
+        self._access = access
         self._beat = beat
         self._note = note
         self._file: FallbackFile | None = None
@@ -79,6 +82,7 @@ class Fallback:
             max_bytes=int(settings.fallback_max_mb * MIB),
             quarantine_dir=places.quarantine_dir,
             about={"log_dir": str(places.log_dir), "instance": instance},
+            access=Access.of(settings),
             **more,
         )
 
@@ -260,7 +264,7 @@ class Fallback:
                 raise
             aside = self._move_aside()
             self._note(f"fallback store {self.path} cannot be used ({error}); it is kept as {aside}")
-        file = FallbackFile(self.path, self._about)
+        file = FallbackFile(self.path, self._about, self._access)
         if aside.is_file():
             self._salvage(fallback_file.connect(aside, "rw").conn, file)
         self._learn(file)
@@ -268,7 +272,7 @@ class Fallback:
 
     def _usable(self) -> FallbackFile:
         """Return the database that is there or a new one, once everything that we rely on has been read."""
-        file = FallbackFile(self.path, self._about)
+        file = FallbackFile(self.path, self._about, self._access)
         try:
             self._learn(file)
         except sqlite3.Error:
@@ -281,7 +285,7 @@ class Fallback:
         old = self._require_open()
         aside = self._move_aside()
         self._note(f"fallback store {self.path} {what}; what is left of it is kept as {aside}")
-        fresh = FallbackFile(self.path, self._about)
+        fresh = FallbackFile(self.path, self._about, self._access)
         fresh.transaction(self._put_known)
         self._file = fresh
         # Open descriptors still reach what has lost its name: rows that nobody else can read any more.
@@ -306,7 +310,7 @@ class Fallback:
         # The quarantine may be on another volume, or on the one that has failed: nothing is made there then.
         if self.quarantine_dir.parent.is_dir():
             try:
-                files.make_private(self.quarantine_dir)
+                make_directory(self.quarantine_dir, self._access)
                 return fallback_file.move_aside(self.path, self.quarantine_dir)
             except OSError as error:
                 self._note(f"fallback store: {error}; what is moved aside stays in {beside}")

@@ -47,7 +47,7 @@ def choose(places: Places, fallback_dir: str) -> FallbackPlace:
     """
     Return where a pipeline keeps its store. Makes nothing.
 
-    FallbackError when there is no place that is, or can become, private to this user.
+    FallbackError when there is no place that is, or can become, this user's and safe from others.
     """
     tried = _candidates(places.log_dir, fallback_dir)
     for directory in sorted(tried, key=lambda path: is_same_mount(path, places.log_dir)):
@@ -56,7 +56,7 @@ def choose(places: Places, fallback_dir: str) -> FallbackPlace:
     raise FallbackError(
         "there is no place for the fallback store",
         where=", ".join(map(str, tried)),
-        cause="each is not writable, or not private to this user",
+        cause="each is not writable, or others may write to it",
         remedy="Set fallback_dir to a directory on another volume than the logs",
     )
 
@@ -83,7 +83,7 @@ def stores(places: Places, fallback_dir: str = AUTO) -> list[Path]:
         Path(os.path.realpath(directory)) / name
         for directory in directories
         for name in sorted(files.names_in(directory))
-        if _DATABASE.match(name) and files.is_private_directory(directory)
+        if _DATABASE.match(name) and files.is_guarded_directory(directory)
     )
     return list(found)
 
@@ -144,6 +144,6 @@ def _device(path: Path) -> int:
 def _can_be_ours(directory: Path) -> bool:
     """Whether the directory is private to us, or we can make it so."""
     if os.path.lexists(directory):
-        return files.is_private_directory(directory)
+        return files.is_guarded_directory(directory)
     above = next(path for path in directory.parents if os.path.lexists(path))
     return fallback_file.is_safe_above(above) and os.access(above, os.W_OK | os.X_OK)

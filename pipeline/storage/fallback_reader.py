@@ -39,6 +39,16 @@ def summary(path: Path) -> FallbackSummary | None:
         return None
 
 
+def is_needed(path: Path) -> bool:
+    """Whether a store holds rows, or cut marks; False when it cannot be read, or is being written anew."""
+    query = "SELECT EXISTS (SELECT 1 FROM slices) OR EXISTS (SELECT 1 FROM cut_marks)"
+    try:
+        with closing(fallback_file.connect(path, "ro").conn) as connection:
+            return bool(connection.execute(query).fetchone()[0])
+    except sqlite3.Error:
+        return False
+
+
 def everything(path: Path, since: str = "") -> Scope:
     """Return the scope of all rows that are in a store now. sqlite3.Error when it cannot be read."""
     with closing(fallback_file.connect(path, "ro").conn) as connection:

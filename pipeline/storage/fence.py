@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import files
+from pipeline.host import files, locks, processes
 from pipeline.host.locks import RecordLock
 from pipeline.storage.directories import make_belongings
 
@@ -33,6 +33,8 @@ class Fence:
         self._settings = settings
         self._volume = volume
         self._lock: RecordLock | None = None
+        self.taken_by = ""
+        """Which other process holds the lock, as last seen; empty when none does, or nobody can tell."""
         self.instance = str((files.read_json(places.runtime(_NOTE)) or {}).get("instance", places.instance))
 
     @property
@@ -42,12 +44,13 @@ class Fence:
 
     def try_acquire(self) -> bool:
         """Take the lock unless another process has it. OSError when the log directory cannot be used."""
+        self.taken_by = ""
         self._volume.check()
         make_belongings(self._places, self._settings)
         self.instance = self._choose_instance()
-        name = f"append.{self.instance}.lock" if self.instance else "append.lock"
-        lock = RecordLock(self._places.belongings_dir / name)
+        lock = lock_of(self._places, self.instance)
         if not lock.try_acquire():
+            self.taken_by = _described(locks.holder_of(lock.fd))
             lock.close()
             return False
         try:
@@ -71,7 +74,9 @@ class Fence:
         if not self.is_held:
             self.give_up()
             if not self.try_acquire():
-                raise OSError(errno.EBUSY, "another process holds the append lock", str(self._places.log_dir))
+                raise OSError(
+                    errno.EBUSY, f"{self.taken_by} holds the append lock", str(self._places.log_dir)
+                )
         path = self._places.log_dir / f".probe-{os.getpid()}"
         try:
             path.write_bytes(bytes(_PROBE_BYTES))
@@ -97,3 +102,16 @@ class Fence:
         is_free = probe.try_acquire()
         probe.close()
         return "" if is_free else self._places.instance
+
+
+def lock_of(places: Places, instance: str) -> RecordLock:
+    """Return the append lock of an instance, not taken; never of one that this process holds already."""
+    return RecordLock(places.belongings_dir / (f"append.{instance}.lock" if instance else "append.lock"))
+
+
+def _described(pid: int | None) -> str:
+    """Return what there is to say of the process that holds a lock; None let go of it just now."""
+    if pid is None or pid <= 0:
+        return "a process of another container or host"
+    name = processes.program_name(pid)
+    return f"pid {pid} ({name})" if name else f"pid {pid} of another host"

@@ -25,10 +25,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from pipeline.host import clock, failpoint, files
+from pipeline.storage.directories import PRIVATE, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from pipeline.storage.directories import Access
 
 SUFFIX: Final = ".manifest"
 DIRECTORY: Final = "manifests"
@@ -69,9 +72,12 @@ def repairs_name(instance: str) -> str:
 class Chain:
     """The manifests of one instance, for their writer. Methods raise OSError when the disk refuses."""
 
-    def __init__(self, belongings_dir: Path, instance: str, known_head: str = "") -> None:
+    def __init__(
+        self, belongings_dir: Path, instance: str, known_head: str = "", access: Access = PRIVATE
+    ) -> None:
         self.directory = directory_of(belongings_dir)
         self.instance = instance
+        self.access = access
         self._known_head = known_head
         self._last_written: Path | None = None
         self.serial = 0
@@ -130,11 +136,13 @@ class Chain:
 
     def _store(self, path: Path, data: bytes) -> None:
         if not self.directory.is_dir():
-            self.directory.mkdir(mode=0o700)
+            make_directory(self.directory, self.access)
             files.sync_directory(self.directory.parent)
         is_new = not path.exists()
-        fd = os.open(path, files.APPEND | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, files.APPEND | os.O_NOFOLLOW, self.access.file_mode)
         try:
+            if is_new:
+                self.access.give_file(fd)
             failpoint.reach("writer.manifest.before")
             end = _cut_half_line(fd)
             if failpoint.is_aimed_at("writer.manifest.partial"):

@@ -15,7 +15,7 @@ from pipeline.host import files
 from pipeline.paths import QUARANTINE
 from pipeline.storage import quarantine
 from pipeline.storage.manifest import ACCEPTED, BEGIN, CUT, REPAIRED, repairs_name
-from pipeline.storage.manifest_block import BLOCK_BYTES, Block
+from pipeline.storage.manifest_block import BLOCK_BYTES, Block, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,14 +72,12 @@ def _rebuild_range(
         data = _whole_lines(fd, place, end)
         if not data:
             break
-        block = Block(place, REBUILT)
-        rest, count = block.add(data, data.count(b"\n"), is_slice=False)
-        while rest:
+        lines = Lines(data, 0, is_slice=False)
+        while lines.are_left:
+            block = Block(place, REBUILT)
+            block.add(lines)
             entries.append(block.entry())
-            block = Block(block.end, REBUILT)
-            rest, count = block.add(rest, count, is_slice=False)
-        entries.append(block.entry())
-        place = block.end
+            place = block.end
         progress(len(data))
         if len(entries) >= _ENTRIES_MAX:
             chain.extend(file, entries)

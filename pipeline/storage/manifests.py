@@ -24,16 +24,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pipeline.host import files
 from pipeline.storage import catalog
 from pipeline.storage.day_file import DELETED
+from pipeline.storage.directories import PRIVATE
 from pipeline.storage.manifest import BEGIN, CUT, Chain, instance_of
-from pipeline.storage.manifest_block import BLOCK_BYTES, Block
+from pipeline.storage.manifest_block import BLOCK_BYTES, Block, Lines
 from pipeline.storage.manifest_draft import Draft, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.paths import Places
+    from pipeline.storage.directories import Access
     from pipeline.storage.manifest import Entry
-    from pipeline.storage.manifest_draft import State
 
 UNEXPLAINED: Final = "nobody can say that these bytes are what was appended"
 DRAFT_NAME: Final = "blocks"
@@ -75,27 +76,27 @@ class Trail:
         """Up to where the blocks reach."""
         return self.blocks[-1].end if self.blocks else self.start
 
-    def add(self, lines: bytes, count: int, *, is_slice: bool, rebuilt: str = "") -> list[State]:
-        """Take `count` whole lines that stand at the end; return what the blocks they went to are now."""
+    def add(self, lines: Lines, *, rebuilt: str = "") -> list[Block]:
+        """Take lines that stand at the end; return the blocks that they went to."""
         changed: list[Block] = []
-        while lines:
+        while lines.are_left:
             if not self.blocks or self.blocks[-1].is_closed or self.blocks[-1].rebuilt != rebuilt:
                 self.blocks.append(Block(self.end, rebuilt))
-            lines, count = self.blocks[-1].add(lines, count, is_slice=is_slice)
-            if not changed or changed[-1] is not self.blocks[-1]:
-                changed.append(self.blocks[-1])
-        return [state_of(self.name, self.inode, block) for block in changed]
+            self.blocks[-1].add(lines)
+            changed.append(self.blocks[-1])
+        return changed
 
 
 class Manifests:
     """The manifests of one instance, in the hands of its one writer."""
 
-    def __init__(self, places: Places, instance: str) -> None:
+    def __init__(self, places: Places, instance: str, access: Access = PRIVATE) -> None:
         self.error = ""
         """Why entries wait, when they do."""
         self._log_dir = places.log_dir
         self._belongings_dir = places.belongings_dir
         self._instance = instance
+        self._access = access
         self._chain: Chain | None = None
         self._draft = Draft(places.runtime(DRAFT_NAME))
         self._trails: dict[str, Trail] = {}
@@ -117,11 +118,11 @@ class Manifests:
         trail = self._trail(file, offset)
         if trail is None:
             return
-        states: dict[int, State] = {}
-        for index, lines in enumerate(slices):
-            count = counts[index] if counts else lines.count(b"\n")
-            states |= {state.offset: state for state in trail.add(lines, count, is_slice=True)}
-        self._draft.note([*states.values()])
+        changed: dict[int, Block] = {}
+        for index, data in enumerate(slices):
+            count = counts[index] if counts else data.count(b"\n")
+            changed |= {block.offset: block for block in trail.add(Lines(data, count, is_slice=True))}
+        self._draft.note([state_of(trail.name, trail.inode, block) for block in changed.values()])
 
     def publish(self, open_files: Iterable[Appended]) -> None:
         """Write the entries that are due, of what is synced."""
@@ -168,7 +169,7 @@ class Manifests:
     def _open_chain(self) -> Chain:
         if self._chain is None:
             known = catalog.load(self._log_dir, self._instance).get("head", "")
-            self._chain = Chain(self._belongings_dir, self._instance, known)
+            self._chain = Chain(self._belongings_dir, self._instance, known, self._access)
         return self._chain
 
     def _trail(self, file: Appended, offset: int) -> Trail | None:
@@ -214,8 +215,7 @@ class Manifests:
         length = length or data.rfind(b"\n") + 1
         if trail.blocks:
             trail.blocks[-1].is_closed = True
-        lines = data[:length]
-        trail.add(lines, lines.count(b"\n"), is_slice=False, rebuilt=rebuilt)
+        trail.add(Lines(data[:length], 0, is_slice=False), rebuilt=rebuilt)
         if trail.blocks:
             trail.blocks[-1].is_closed = True
         return length > 0

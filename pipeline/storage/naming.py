@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.host import files
@@ -45,6 +48,27 @@ def parse(name: str) -> DayName | None:
 def period_of(name: str) -> str:
     """Return the period that the name of a day file begins with."""
     return name.partition(".")[0]
+
+
+def path_of(log_dir: Path, name: str, device: int, inode: int) -> Path | None:
+    """
+    Return where the file of this identity is now in the log directory, None when it is not there.
+
+    OSError when that cannot be said: a directory or a file that cannot be looked at is not gone, and what
+    counts as gone is written again.
+    """
+    for candidate in (name, *os.listdir(log_dir)):
+        path = log_dir / candidate
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue  # removed just now
+        if stat.S_ISLNK(found.st_mode):
+            with suppress(OSError):  # one that leads nowhere is no file of ours
+                found = path.stat()
+        if (found.st_dev, found.st_ino) == (device, inode):
+            return path
+    return None
 
 
 def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:

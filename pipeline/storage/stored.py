@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _RECORD: Final = re.compile(
-    rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"(?:[^"\\\n]|\\.)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
+    rb'^\{"timestamp":"[^"\n]{1,40}","action_type":"[^"\\\n]*(?:\\.[^"\\\n]*)*","action_number":(\d+),"producer":"([0-9a-z]{12})"',
     re.MULTILINE,
 )
 _BEGINNING: Final = b'{"timestamp":"'
@@ -57,15 +57,15 @@ def number_of(line: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
-def key_of(line: bytes) -> tuple[str, int] | None:
-    """Return the producer and the action_number of a line, None when it is no record of ours."""
-    match = _RECORD.match(line)
+def key_of(lines: bytes, start: int = 0) -> tuple[str, int] | None:
+    """Return the producer and the action_number of the line at `start`, None when it is no record of ours."""
+    match = _RECORD.match(lines, start)
     return (match[2].decode(), int(match[1])) if match else None
 
 
-def keys_in(lines: bytes) -> Iterator[tuple[str, int]]:
-    """Yield the producer and the action_number of each line that is a record of ours."""
-    for match in _RECORD.finditer(lines):
+def keys_in(lines: bytes, start: int, end: int) -> Iterator[tuple[str, int]]:
+    """Yield producer and action_number of each line in the bytes [start, end) that is a record of ours."""
+    for match in _RECORD.finditer(lines, start, end):
         yield match[2].decode(), int(match[1])
 
 

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from pipeline import app
+from pipeline.episodes import Episodes
 from pipeline.host import clock
 from pipeline.records import context
 from pipeline.records.encoding import encode_fields
+from pipeline.records.forms import unfolded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
 
-class MemoryPipeline:
+class MemoryPipeline(Episodes):
     """
     What tests pass where a `Pipeline` is expected. No process, no file.
 
@@ -36,25 +38,34 @@ class MemoryPipeline:
         self.refuses = False
         self._lock = threading.RLock()
 
-    def emit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:  # noqa: ARG002
+    def emit(self, record: Any, /, *, durable: bool = False, **fields: Any) -> int:  # noqa: ARG002
         """Keep a record; its action_number, or 0 where this pipeline refuses."""
         if self.refuses:
             return 0
-        body = orjson.loads(encode_fields({**context.current(), **fields}))
+        action_type, fields = unfolded(record, fields)
+        body = orjson.loads(encode_fields({**context.in_force(), **fields}))
         with self._lock:
             number = len(self.events) + 1
             opening = {
                 "timestamp": clock.wall_text(),
-                "action_type": str(action_type),
+                "action_type": action_type,
                 "action_number": number,
                 "producer": self.producer,
             }
             self.events.append({**opening, **body})
         return number
 
-    async def aemit(self, action_type: str, /, *, durable: bool = False, **fields: Any) -> int:
+    def wants(self, action_type: str) -> bool:  # noqa: ARG002 - Pipeline's face
+        """Return True: here every type is recorded."""
+        return True
+
+    def was_left_out(self) -> bool:
+        """Return False: nothing is sampled here."""
+        return False
+
+    async def aemit(self, record: Any, /, *, durable: bool = False, **fields: Any) -> int:
         """Like emit()."""
-        return self.emit(action_type, durable=durable, **fields)
+        return self.emit(record, durable=durable, **fields)
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:  # noqa: ARG002 - Pipeline's face
         """Return True: nothing is on its way anywhere."""

@@ -33,13 +33,21 @@ appended, and records that still lie in a lane, are not findings.
     scan       all of it put together in the order of the files; locating finds a line that is named
     verdict    what the numbers and the testimony amount to
     report     the result
+
+The other question, where every emitted record is, is answered from what producers say of themselves and from
+the lines of the files:
+
+    accounts   the order of the looks, and the result
+    balance    the equation of one producer, over `ranges`
+    emitted    what lanes say, and the `register` of those that are gone
 """
 
 from __future__ import annotations
 
+from pipeline.verification.accounts import Account, account
 from pipeline.verification.chain import current_head, parse_heads
 from pipeline.verification.findings import Finding, Kind
 from pipeline.verification.report import Report
 from pipeline.verification.verdict import verify
 
-__all__ = ["Finding", "Kind", "Report", "current_head", "parse_heads", "verify"]
+__all__ = ["Account", "Finding", "Kind", "Report", "account", "current_head", "parse_heads", "verify"]

@@ -8,6 +8,7 @@ them: everything else a proven block says by its entry.
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.verification.opener import READ_ERRORS
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
     from pipeline.verification.entries import Block
 
-_MARKS: Final = (b'"action_type":"producer_', b'"action_type":"records_', b'"action_type":"pipeline_st')
-"""What the lines of the telling types begin with, behind the timestamp; each is looked for in one pass."""
+_ENDING: Final = os.path.commonprefix([name[::-1] for name in TELLING])[::-1]  # noqa: RUF071 - of words
+_MARK: Final = f'{_ENDING}","action_number":'.encode()
+"""What stands in every telling line. One pass for it takes half as long as the SHA-256 of the block."""
+_TYPES: Final = tuple(f'"action_type":"{name}'.encode() for name in TELLING)
+_REACH: Final = max(map(len, _TYPES))
 
 
 class Proof(NamedTuple):
@@ -64,17 +68,17 @@ def _fill(file: object, view: memoryview) -> bool:
 
 
 def _telling(buffer: bytearray, block: Block) -> Iterator[tuple[int, int, bytes]]:
-    starts = {
-        buffer.rfind(b"\n", 0, place) + 1 for mark in _MARKS for place in _places(buffer, mark, block.length)
-    }
-    for start in sorted(starts):
+    found = {buffer.rfind(b"\n", 0, place) + 1 for place in _places(buffer, block.length)}
+    for start in sorted(found):
         line = bytes(buffer[start : buffer.find(b"\n", start, block.length)])
-        if any(f'"action_type":"{name}"'.encode() in line for name in TELLING):
-            yield buffer.count(b"\n", 0, start), block.offset + start, line
+        yield buffer.count(b"\n", 0, start), block.offset + start, line
 
 
-def _places(buffer: bytearray, mark: bytes, end: int) -> Iterator[int]:
-    place = buffer.find(mark, 0, end)
-    while place >= 0:
-        yield place
-        place = buffer.find(mark, place + 1, end)
+def _places(buffer: bytearray, end: int) -> Iterator[int]:
+    """Yield where the action type of a telling line ends."""
+    mark = buffer.find(_MARK, 0, end)
+    while mark >= 0:
+        place = mark + len(_ENDING)
+        if buffer[max(0, place - _REACH) : place].endswith(_TYPES):
+            yield place
+        mark = buffer.find(_MARK, place, end)

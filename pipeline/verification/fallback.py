@@ -2,8 +2,8 @@
 What lies in fallback stores: records that are on their way to a file, and marks where a file ends for good.
 
 Read without the code that writes the stores, by their documented tables: `slices` (producer, first, last,
-count, sha256, data) and `cut_marks` (file, device, inode, size). Where the stores are stands in a note beside
-the checkpoint and in the runtime directory.
+count, sha256, data), `cut_marks` (file, device, inode, size) and `announcements` (action_type, fields). Where
+the stores are stands in a note beside the checkpoint and in the runtime directory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 NOTE: Final = "fallback.json"
 DATABASE: Final = re.compile(r"fallback(?:\.i[0-9a-f]{8})?\.db", re.ASCII)
 WAIT_SEC: Final = 10.0
+_MARKS: Final = (b'"action_type":"p', b'"action_type":"records_', b'"action_type":"quarantined"')
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Stored:
     """(producer, number, line) of lines that may tell something of a producer, and of incomplete ranges."""
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
     """(producer, first, last) without a gap."""
+    quarantined: list[tuple[str, int, int]] = field(default_factory=list)
+    """(producer, first, last) of rows that were set aside, which no record tells yet."""
     cut_marks: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """Sizes by (file, device, inode)."""
 
@@ -98,6 +101,7 @@ def _read(connection: sqlite3.Connection, path: Path, stored: Stored, findings: 
     connection.execute("BEGIN")  # one moment for both tables
     for file, device, inode, size in connection.execute("SELECT file, device, inode, size FROM cut_marks"):
         stored.cut_marks[file, str(device), str(inode)] = size
+    stored.quarantined += _untold(connection)
     query = "SELECT id, producer, first, last, count, sha256, data FROM slices ORDER BY id"
     for row, producer, first, last, count, digest, content in connection.execute(query):
         data = content if isinstance(content, bytes) else str(content).encode()
@@ -110,8 +114,18 @@ def _read(connection: sqlite3.Connection, path: Path, stored: Stored, findings: 
         for line in _lines(data):
             if count != last - first + 1:
                 stored.ranges.append((*line[:2], line[1]))
-            if b'"action_type":"p' in line[2] or b'"action_type":"records_' in line[2]:
+            if any(mark in line[2] for mark in _MARKS):
                 stored.lines.append(line)
+
+
+def _untold(connection: sqlite3.Connection) -> Iterator[tuple[str, int, int]]:
+    """Yield (producer, first, last) of the rows that were set aside and are not told yet."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'announcements'").fetchone():
+        return  # whoever made this store without it has set nothing aside
+    for (fields,) in connection.execute("SELECT fields FROM announcements WHERE action_type = 'quarantined'"):
+        with suppress(JSONDecodeError, KeyError, TypeError, ValueError):
+            told = loads(fields)
+            yield str(told["subject"]), int(told["first_action_number"]), int(told["last_action_number"])
 
 
 def _lines(data: bytes) -> Iterator[tuple[str, int, bytes]]:

@@ -50,13 +50,14 @@ class Block:
 
     def place(self, file: int, index: int) -> Place:
         """Return where the line with this index stands."""
-        if not self._offsets:
+        if index and not self._offsets:
             # Once for the whole block: in a ruined file every line is asked about.
             lengths = (len(line) + 1 for line in self.lines)
             self._offsets = list(accumulate(lengths, initial=0))
         omitted = self.omitted if index else 0
         length = len(self.lines[index]) + (0 if index else self.omitted)
-        return Place(file, self.first_line + index, self.offset + self._offsets[index] + omitted, length)
+        start = self._offsets[index] if index else 0
+        return Place(file, self.first_line + index, self.offset + start + omitted, length)
 
 
 class LineReader:
@@ -76,12 +77,12 @@ class LineReader:
             lines = chunk.data.split(b"\n")
             last = lines.pop()
             if lines:
-                yield self._block(lines, is_settled=chunk.is_settled)
+                yield self._block(lines, len(chunk.data) - len(last), is_settled=chunk.is_settled)
             self.rest.add(last)
 
-    def _block(self, lines: list[bytes], *, is_settled: bool) -> Block:
+    def _block(self, lines: list[bytes], length: int, *, is_settled: bool) -> Block:
         block = Block(lines, self.line, self.offset)
-        size = self.rest.length + sum(map(len, lines)) + len(lines)
+        size = self.rest.length + length
         if self.rest.length:
             self.rest.add(lines[0])
             lines[0] = self.rest.kept()

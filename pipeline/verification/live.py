@@ -70,13 +70,19 @@ def find_homes(log_dir: Path) -> list[Home]:
 
 def find_lanes(log_dir: Path) -> Lanes:
     """Return the lanes of all instances over this log directory, in memory and on disk."""
-    homes = find_homes(log_dir)
-    state_dirs = {log_dir / ".pipeline", *(home.state_dir for home in homes if home.state_dir)}
-    disk = [lanes for state_dir in state_dirs for lanes in _glob(state_dir, "lanes/*")]
-    lanes = live_producers(None, disk)
-    for home in homes:
-        lanes |= live_producers(home.runtime_dir, ())
-    return lanes
+    return live_producers(None, lanes_dirs(log_dir, find_homes(log_dir)))
+
+
+def state_dirs(log_dir: Path, homes: Iterable[Home]) -> set[Path]:
+    """Return where the instances over this log directory keep their state."""
+    return {log_dir / ".pipeline", *(home.state_dir for home in homes if home.state_dir)}
+
+
+def lanes_dirs(log_dir: Path, homes: Iterable[Home]) -> list[Path]:
+    """Return the directories that have lanes as `PRODUCER/`, in memory and on disk."""
+    homes = list(homes)
+    disk = [lanes for place in sorted(state_dirs(log_dir, homes)) for lanes in _glob(place, "lanes/*")]
+    return [*(home.runtime_dir / "lanes" for home in homes), *disk]
 
 
 def live_producers(runtime_dir: Path | None, lanes_dirs: Iterable[Path]) -> Lanes:

@@ -16,10 +16,9 @@ from pipeline.verification.findings import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.verification.ranges import Range
     from pipeline.verification.survey import Sheet
     from pipeline.verification.verdict import Examination
-
-Range = tuple[int, int]
 
 
 @dataclass

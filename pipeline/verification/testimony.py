@@ -1,25 +1,27 @@
-"""What the records of the pipeline itself say of producers: how one ended, and which numbers were dropped."""
+"""What the records of the pipeline itself say of producers: how one ended, what was dropped or set aside."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pipeline.verification.ranges import joined, minus
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from pipeline.verification.chain import Chain
     from pipeline.verification.lines import Place
+    from pipeline.verification.ranges import Range
 
 CLOSED: Final = "producer_closed"
 DIED: Final = "producer_died"
 DROPPED: Final = "records_dropped"
 STOPPED: Final = "pipeline_stopped"
+QUARANTINED: Final = "quarantined"
 
-TELLING: Final = frozenset({CLOSED, DIED, DROPPED, STOPPED})
+TELLING: Final = frozenset({CLOSED, DIED, DROPPED, STOPPED, QUARANTINED})
 """The action types that say something about a producer."""
-
-Range = tuple[int, int]
-"""First and last number, both included."""
 
 
 class End(NamedTuple):
@@ -36,7 +38,11 @@ class Testimony:
 
     def __init__(self) -> None:
         self.ends: dict[str, End] = {}
-        self.dropped: dict[str, list[Range]] = {}
+        self.drops: dict[str, dict[str, list[Range]]] = {}
+        """By producer and reason."""
+        self.refused: Counter[str] = Counter()
+        """By reason: how many records got no number. A writer that is killed may have told some twice."""
+        self.quarantined: dict[str, list[Range]] = {}
         self.accepted: dict[str, list[Range]] = {}
         """Losses that somebody has accepted, after a repair."""
         self.stopped: dict[str, int] = {}
@@ -51,9 +57,13 @@ class Testimony:
         subject = record.get("subject")
         if not isinstance(subject, str) or not subject:
             return '"subject" is not the id of a producer'
-        if action_type == DROPPED:
-            return self._hear_dropped(subject, record)
+        if action_type in (DROPPED, QUARANTINED):
+            return self._hear_gone(subject, record)
         return self._hear_end(subject, record, place, is_settled=is_settled)
+
+    def dropped(self, producer: str) -> list[Range]:
+        """Return what was dropped of a producer, for whatever reason."""
+        return [one for ranges in self.drops.get(producer, {}).values() for one in ranges]
 
     def accept(self, chains: Iterable[Chain]) -> None:
         """Take down what was accepted in these chains."""
@@ -61,23 +71,28 @@ class Testimony:
             for producer, ranges in chain.missing.items():
                 self.accepted.setdefault(producer, []).extend(ranges)
 
-    def _hear_dropped(self, subject: str, record: dict[str, Any]) -> str:
+    def _hear_gone(self, subject: str, record: dict[str, Any]) -> str:
         first, last = record.get("first_action_number"), record.get("last_action_number")
+        reason = record.get("reason")
+        reason = reason if isinstance(reason, str) and reason else "unknown"
         if first is None and last is None:
+            self._hear_refused(reason, record.get("count"))
             return ""
         if type(first) is not int or type(last) is not int or not 0 < first <= last:
             return '"first_action_number" and "last_action_number" name no range'
         kept = record.get("kept", [])
         if not isinstance(kept, list) or not all(type(number) is int for number in kept):
             return '"kept" is no list of numbers'
-        ranges = self.dropped.setdefault(subject, [])
-        for number in sorted(kept):
-            if first < number:
-                ranges.append((first, number - 1))
-            first = max(first, number + 1)
-        if first <= last:
-            ranges.append((first, last))
+        gone = minus([(first, last)], joined((number, number) for number in kept))
+        if record["action_type"] == QUARANTINED:
+            self.quarantined.setdefault(subject, []).extend(gone)
+        else:
+            self.drops.setdefault(subject, {}).setdefault(reason, []).extend(gone)
         return ""
+
+    def _hear_refused(self, reason: str, count: object) -> None:
+        if isinstance(count, int) and count > 0:
+            self.refused[reason] += count
 
     def _hear_end(self, subject: str, record: dict[str, Any], place: Place, *, is_settled: bool) -> str:
         last = record.get("last_action_number")
@@ -88,18 +103,3 @@ class Testimony:
         if known is None or last > known.last:
             self.ends[subject] = End(record["action_type"], last, place, is_settled)
         return ""
-
-
-def without(missing: Range, dropped: Iterable[Range]) -> Iterator[Range]:
-    """Yield what is left of a missing range once the dropped ones are taken out."""
-    first, last = missing
-    for drop_first, drop_last in sorted(dropped):
-        if drop_last < first:
-            continue
-        if drop_first > last:
-            break
-        if drop_first > first:
-            yield first, drop_first - 1
-        first = drop_last + 1
-    if first <= last:
-        yield first, last

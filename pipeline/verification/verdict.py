@@ -11,19 +11,21 @@ from pipeline.verification.fallback import Stored, find_stores, read_stores, wit
 from pipeline.verification.files import NAME, is_of, take_snapshot
 from pipeline.verification.findings import Finding, Findings, Kind, numbers, visible
 from pipeline.verification.live import Lanes, find_lanes
+from pipeline.verification.ranges import joined, minus
 from pipeline.verification.report import End, Report
 from pipeline.verification.scan import Scan
 from pipeline.verification.sequence import FIRST_NUMBER
 from pipeline.verification.survey import survey
-from pipeline.verification.testimony import CLOSED, without
+from pipeline.verification.testimony import CLOSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.verification.chain import Chain, Head
     from pipeline.verification.coverage import Coverage
     from pipeline.verification.lines import Place
+    from pipeline.verification.ranges import Range
     from pipeline.verification.sequence import Gap, Numbers
     from pipeline.verification.survey import Sheet
     from pipeline.verification.testimony import End as Statement
@@ -204,9 +206,9 @@ class _Verdict:
                 sentence = f"missing tail: {said}, but {numbers(first, last)} nowhere"
                 self._add(Kind.MISSING, sentence, end.place, producer, first, last, "testimony")
 
-    def _not_dropped(self, producer: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-        excused = self._testimony.dropped.get(producer, [])
-        return without((first, last), [*excused, *self._testimony.accepted.get(producer, ())])
+    def _not_dropped(self, producer: str, first: int, last: int) -> list[Range]:
+        excused = self._testimony.dropped(producer)
+        return minus([(first, last)], joined([*excused, *self._testimony.accepted.get(producer, ())]))
 
     def _add(
         self,

@@ -18,6 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants_of_accounts import ACCOUNTS
 from mutants_of_drops import DROPS
 from mutants_of_faults import FAULTS
 
@@ -28,6 +29,7 @@ PACKAGES = ("pipeline", "workers")
 HANG_SEC = 20
 _POINT = "test_fail_points.py::test_a_kill_at_this_point_loses_and_repeats_nothing"
 _REPLAY = "test_replay_killed.py::test_a_kill_at_this_point_of_a_replay_loses_and_repeats_nothing"
+_RELOADS = "../integration/test_reloading.py"
 _R = "pipeline/delivery/replay.py"
 _SYNC_LOOP = """\
         for file in list(self.days.open.values()):
@@ -49,6 +51,22 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "settings read in the supervisor's loop",
+        f"{_RELOADS}::test_a_file_that_hangs_stops_nobody",
+        (
+            (
+                "workers/rereading.py",
+                'threading.Thread(target=self._work, name="settings", daemon=True).start()',
+                "self._work()",
+            ),
+        ),
+    ),
+    Mutant(
+        "refused settings published",
+        f"{_RELOADS}::test_a_file_that_cannot_be_used_changes_nothing_until_it_is_mended",
+        (("pipeline/settings/reloading.py", "    if refused:\n", "    if False:\n"),),
+    ),
     Mutant(
         "no tail comparison on resume",
         f"{_POINT}[writer.recover.resumed]",
@@ -205,7 +223,7 @@ MUTANTS = [
     Mutant(
         "end of a producer not told",
         f"{_POINT}[writer.lane.before_announce]",
-        (("workers/writer.py", "if not self.announcer.ended(lane):", "if False:"),),
+        (("workers/finisher.py", "if not self._writer.announcer.ended(lane):", "if False:"),),
     ),
     Mutant(
         "removed segment not rescued",
@@ -300,7 +318,7 @@ MUTANTS = [
         "../unit/test_fallback_store.py::test_a_removed_database_is_made_again_with_all_that_was_in_it",
         (("pipeline/storage/fallback_file.py", "return self._found() != self._identities", "return False"),),
     ),
-    *(Mutant(*row) for row in FAULTS),
+    *(Mutant(*row) for row in (*FAULTS, *ACCOUNTS)),
 ]
 
 

@@ -143,6 +143,12 @@ def delete_day(ground: Ground) -> None:
     path.unlink()
 
 
+def ask_for_settings(ground: Ground) -> None:
+    """Have the settings read again, once records flow."""
+    ground.until_stored(100)
+    os.kill(ground.one("supervisor"), signal.SIGUSR2)
+
+
 def add_foreign_line(ground: Ground) -> None:
     """Write into the newest day file, as a person does with `echo >>`."""
     line = f"a stranger was here {ground.kills('writer.rotate.part')} {ground.lines()}"
@@ -312,6 +318,8 @@ _RECOVERY = [
 ]
 
 _LANES = [
+    Case("writer.register.before", at_end=True),
+    Case("writer.register.after", at_end=True),
     Case("writer.lane.before_announce", at_end=True),
     Case("writer.lane.before_remove", at_end=True),
     Case("writer.lane.directory_removed", at_end=True),
@@ -331,6 +339,7 @@ _SUPERVISOR = [
     Case("supervisor.locked", times=2),
     Case("replace.supervisor.json", times=2),
     Case("supervisor.writer_started", times=1),
+    Case("supervisor.settings_published", times=1, poke=ask_for_settings),
     Case("supervisor.leave.before", times=1, at_end=True, starts_again=True),
     Case("supervisor.leave.before_remove", times=1, at_end=True, starts_again=True),
     Case("supervisor.leave.removed", times=1, at_end=True, starts_again=True),

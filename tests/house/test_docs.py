@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-PAGES = ["cli.md", "exit-codes.md", "health.md", "metrics.md", "settings.md"]
+PAGES = [
+    "cli.md",
+    "exit-codes.md",
+    "health.md",
+    "metrics.md",
+    "records.md",
+    "records.schema.json",
+    "settings.md",
+]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -41,6 +49,11 @@ def reference(name: str) -> str:
 def test_reference_page_is_up_to_date(generate: ModuleType, name: str) -> None:
     """A reference page says what the code says; `python docs/generate.py` writes it anew."""
     assert reference(name) == generate.page(name)
+
+
+def test_table_of_kinds_is_up_to_date(generate: ModuleType) -> None:
+    """What emit() checks records by is what the types say; `python docs/generate.py` writes it anew."""
+    assert generate.KINDS.read_text("utf-8") == generate.kinds_module()
 
 
 def test_generator_writes_every_reference_page(generate: ModuleType) -> None:

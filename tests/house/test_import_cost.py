@@ -13,15 +13,21 @@ import pytest
 HEAVY = [
     "asyncio",
     "click",
+    "difflib",
     "http",
+    "jsonschema",
+    "msgspec",
     "multiprocessing",
+    "opentelemetry",
     "psutil",
     "rich",
     "sqlite_utils",
     "subprocess",
     "tenacity",
+    "tomllib",
     "urllib.request",
     "workers",
+    "yaml",
     "zstandard",
 ]
 
@@ -42,6 +48,15 @@ def test_import_pipeline_loads_no_heavy_module(tmp_path: Path) -> None:
     loaded = modules_after("import pipeline", tmp_path) - modules_after("pass", tmp_path)
     heavy = sorted(name for name in loaded if name.partition(".")[0] in HEAVY)
     assert not heavy, f"`import pipeline` loads {', '.join(heavy)}"
+
+
+def test_emitting_a_known_type_by_its_name_loads_no_heavy_module(tmp_path: Path) -> None:
+    """Records are looked at without the classes: msgspec is for who uses a typed record."""
+    emitting = "import pipeline\npipeline.start_pipeline(enabled=False).emit('tool_call', tool_name='bash')"
+    look = "from pipeline.records.checks import checks_of\nchecks_of('log')['a',]({'a': 1})"
+    loaded = modules_after(f"{emitting}\n{look}", tmp_path) - modules_after("pass", tmp_path)
+    assert not sorted(name for name in loaded if name.partition(".")[0] == "msgspec")
+    assert "msgspec" in modules_after("import pipeline\npipeline.ToolCall", tmp_path)
 
 
 @pytest.mark.parametrize("package", ["pipeline", "workers"])

@@ -6,9 +6,6 @@ with its own pid namespace leaves it. Whoever lives is a process of its own, tha
 """
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,45 +15,6 @@ from support.witness import drained, tags_in_files
 from pipeline.host import files
 from pipeline.queue import adoption
 from pipeline.queue.adoption import INSTANCE_LOCK
-
-HOLD = """
-import sys
-from pathlib import Path
-from pipeline.host.locks import RecordLock
-
-locks = [RecordLock(Path(path)) for path in sys.argv[1:]]
-assert all(lock.try_acquire() for lock in locks)
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig."""
-    rig = Rig()
-    yield rig
-    rig.close()
-
-
-@pytest.fixture
-def held() -> Iterator:
-    """Give a function by which another process holds locks until the test ends."""
-    holders: list[subprocess.Popen[str]] = []
-
-    def hold(*paths: Path) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, *map(str, paths)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        holders.append(process)
-        assert process.stdout.readline() == "held\n"
-
-    yield hold
-    for process in holders:
-        process.communicate("")
 
 
 def left_behind(rig: Rig, count: int = 20) -> Path:

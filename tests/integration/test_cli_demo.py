@@ -13,7 +13,7 @@ from support.commands import ask, call
 from pipeline.cli import demo
 from pipeline.cli.demonstration import outage, scanners, story, tally
 from pipeline.errors import PipelineError
-from pipeline.verification import verify
+from pipeline.verification import account, verify
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def test_demo_proves_its_point_on_real_input(site: Site) -> None:
     """Every file of the standard library and every request is stored, through kills that really happened."""
     numbers = ask(site, "demo")
     assert numbers["ok"]
+    assert numbers["account"]["emitted"] == numbers["account"]["stored"] == numbers["verify"]["records"]
     assert all(row["is_right"] and not row["lost"] and not row["twice"] for row in numbers["producers"])
     assert [kill["target"] for kill in numbers["kills"]] == ["writer", "scanner 3", "supervisor and writer"]
     assert [len(kill["pids"]) for kill in numbers["kills"]] == [1, 1, 2]
@@ -67,8 +68,9 @@ def test_story_ends_with_a_verdict_and_what_to_try(tmp_path: Path) -> None:
     """The page names the directory, the table, the verdict and the next commands."""
     expected = stage_records(tmp_path, 3)
     rows = tally.rows(tmp_path, expected)
-    page = "\n".join(story.closing(tmp_path, rows, verify(tmp_path), 1.0, is_kept=True))
+    page = "\n".join(story.closing(tmp_path, rows, verify(tmp_path), account(tmp_path), 1.0, is_kept=True))
     assert "OK: pipeline verify proves 5 records" in page
+    assert "OK: pipeline account finds each one: 5 were emitted" in page
     assert f"$ pipeline verify --dir {tmp_path}" in page
 
 
@@ -77,8 +79,9 @@ def test_lost_record_is_noticed(tmp_path: Path) -> None:
     expected = stage_records(tmp_path, 3, leave_out=2)
     rows = tally.rows(tmp_path, expected)
     assert (rows[0].lost, rows[0].is_right) == (1, False)
-    assert not story.is_right(rows, verify(tmp_path))
-    assert "FAILED" in "\n".join(story.closing(tmp_path, rows, verify(tmp_path), 1.0, is_kept=False))
+    found = verify(tmp_path), account(tmp_path)
+    assert not story.is_right(rows, *found)
+    assert "FAILED" in "\n".join(story.closing(tmp_path, rows, *found, 1.0, is_kept=False))
 
 
 def test_repeated_or_wrong_record_is_noticed(tmp_path: Path) -> None:

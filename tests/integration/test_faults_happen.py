@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fuse_disk import FuseDisk
 from support.fuse_process import need_fuse
-from support.fuse_rules import RuledDirectory
 from support.injection import injected
-from support.volumes import KINDS, Volume, Volumes, volumes_below
+from support.volumes import KINDS, Volume, Volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from support.fuse_rules import RuledDirectory
 
 pytestmark = pytest.mark.faults
 
@@ -35,13 +36,6 @@ for word in sys.stdin:
         told = -error.errno
     print(told, time.monotonic() - begun > 0.15, flush=True)
 """
-
-
-@pytest.fixture
-def volumes(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Volumes]:
-    """Give what mounts small file systems."""
-    with volumes_below(tmp_path, need_tool) as volumes:
-        yield volumes
 
 
 def opened(path: Path) -> int:
@@ -259,15 +253,6 @@ def test_a_disk_can_be_cut_at_each_flush(disk: FuseDisk, volumes: Volumes, seed:
         cut = volumes.image(f"cut{count}", disk.cut_at(flushes - 1, seed), "ext4")
         assert (cut.point / "file").read_bytes().startswith(b"x" * 1000 * count)
         cut.end()
-
-
-@pytest.fixture
-def ruled(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[RuledDirectory]:
-    """Give a directory whose operations go wrong by rules."""
-    need_fuse(need_tool)
-    ruled = RuledDirectory(tmp_path / "ruled")
-    yield ruled
-    ruled.end()
 
 
 def test_rules_fail_chosen_calls_on_chosen_files(ruled: RuledDirectory) -> None:

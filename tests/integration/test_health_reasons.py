@@ -190,14 +190,23 @@ def test_append_lock_taken(site: Site) -> None:
         str(locks / "append.lock"),
     )
     locker.expect("locked")
-    app = start(site)
-    health = site.until_reason("append_lock_taken")
+    app = start(site, fallback_dir=str(site.home / "fallback"), breaker_probe_sec=0.2)
+    emit(app, "5")
+    site.until_reason("append_lock_taken")
+    health = site.until_reason("fallback_in_use")
     assert health["status"] == "failing"
+    assert set(health["reasons"]) & {"append_lock_taken", "append_failing"} == {"append_lock_taken"}
+    assert f"pid {locker.pid} (python" in health["last_error"]
     assert health["workers"][1]["heartbeat_age_sec"] < 5
     locker.tell("go")
     locker.wait()
     site.until_reason("append_lock_taken", holds=False)
-    end(site, app)
+    app.tell("end")
+    assert app.wait() == 0, app.error_text()
+    site.until_ended(30)
+    assert verify(site.log_dir).ok
+    stored = [(record["tag"], record["action_number"]) for record in site.records() if "tag" in record]
+    assert sorted(stored) == sorted(site.accepted())
 
 
 def test_append_failing(site: Site) -> None:
@@ -228,6 +237,8 @@ def test_fallback_in_use_and_failing(site: Site) -> None:
     emit(app, "50")
     found = site.until_reason("fallback_in_use")["fallback"]
     assert sum(found["reasons"].values()) == found["records"] > 0
+    until(lambda: site.health()["breaker"]["state"] == "open", "an open breaker")
+    assert b'pipeline_breaker_state{state="open"} 1' in site.get("/metrics")[1]
     hidden = directory.rename(home / "hidden")
     directory.touch()
     emit(app, "50")
@@ -238,6 +249,9 @@ def test_fallback_in_use_and_failing(site: Site) -> None:
     site.log_dir.unlink()
     away.rename(site.log_dir)
     site.until_reason("fallback_in_use", holds=False)
+    said = site.health()
+    assert (said["breaker"]["state"], said["breaker"]["failures"]) == ("closed", 0)
+    assert said["counts"]["replayed"] > 0
     end(site, app)
 
 

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,6 @@ from support.rig import Rig
 
 from pipeline.delivery import recovery
 from pipeline.verification import verify
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig whose producers and writer run in this process."""
-    made = Rig()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> Disk:
-    """Give a disk that a test can break."""
-    return Disk(rig.patch)
 
 
 def test_a_short_failure_is_retried_and_nothing_goes_to_the_fallback(rig: Rig, disk: Disk) -> None:

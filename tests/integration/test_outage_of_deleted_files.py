@@ -2,19 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 
-import pytest
 from support.outage_rig import begun, held, run
 from support.rig import Rig
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig whose producers and writer run in this process."""
-    made = Rig()
-    yield made
-    made.close()
 
 
 def test_what_a_deleted_file_held_goes_to_the_fallback_first(rig: Rig) -> None:
@@ -31,11 +21,11 @@ def test_what_a_deleted_file_held_goes_to_the_fallback_first(rig: Rig) -> None:
     rig.places.log_dir.rename(away)
     rig.places.log_dir.write_text("not a directory")
     rig.emit(emitter, 20)
-    run(rig, 10)
+    run(rig, 10, is_file_gone=True)
     assert held(rig) >= 11
     rig.places.log_dir.unlink()
     away.rename(rig.places.log_dir)
-    run(rig, 70)
+    run(rig, 70, is_file_gone=True)
     rig.drain()
     deleted = Counter(record["tag"] for record in map(json.loads, before) if "tag" in record)
     assert rig.tags() + deleted == Counter(rig.tags_emitted)
@@ -52,9 +42,9 @@ def test_a_deleted_file_that_is_noticed_on_leaving_the_files_loses_nothing(rig: 
     path.unlink()
     rig.writer.delivery.leave("somebody says so")
     rig.emit(emitter, 60)
-    run(rig, 3)
+    run(rig, 3, is_file_gone=True)
     rig.writer.delivery.hurry()
-    run(rig, 10)
+    run(rig, 10, is_file_gone=True)
     rig.drain()
     deleted = Counter(record["tag"] for record in map(json.loads, before) if "tag" in record)
     assert rig.tags() + deleted == Counter(rig.tags_emitted)

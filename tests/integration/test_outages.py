@@ -19,28 +19,14 @@ from support.fuse_rules import RuledDirectory
 from support.injection import injected
 from support.obeying import StateSite, emits, flushes, started
 from support.outages import begun, ends, ends_well, goes_on, judge, until_in_fallback, until_replayed
-from support.volumes import Volumes, exchange, run, volumes_below
+from support.volumes import Volumes, exchange, run
 from support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
-def volumes(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Volumes]:
-    """Give what mounts small file systems."""
-    with volumes_below(tmp_path, need_tool) as volumes:
-        yield volumes
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])

@@ -14,43 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fuse_process import need_fuse
-from support.fuse_rules import RuledDirectory
 from support.obeying import OBEYING, StateSite, emits, flushes, started
 from support.outages import begun, ends_well, goes_on, until_in_fallback, until_replayed
-from support.volumes import Volumes, volumes_below
 from support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from support.fuse_rules import RuledDirectory
+    from support.volumes import Volumes
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 MIB = 1 << 20
 CGROUP = Path("/sys/fs/cgroup/memory")
-
-
-@pytest.fixture
-def ruled(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[RuledDirectory]:
-    """Give a directory whose operations go wrong by rules; it outlives the site over it."""
-    need_fuse(need_tool)
-    ruled = RuledDirectory(tmp_path / "volume")
-    yield ruled
-    ruled.end()
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
-def volumes(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Volumes]:
-    """Give what mounts small file systems."""
-    with volumes_below(tmp_path, need_tool) as volumes:
-        yield volumes
 
 
 @pytest.mark.xfail(reason="known: no successor starts while the stuck writer holds writer.lock", strict=False)

@@ -15,18 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.power import Round
-from support.volumes import KINDS, Volumes, volumes_below
+from support.volumes import KINDS, Volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def volumes(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Volumes]:
-    """Give what mounts small file systems."""
-    with volumes_below(tmp_path, need_tool) as volumes:
-        yield volumes
 
 
 def play(volumes: Volumes, kind: str, home: Path, seed: int, rounds: int) -> None:

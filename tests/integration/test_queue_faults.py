@@ -6,8 +6,6 @@ Real applications and workers, on small file systems that are mounted for the te
 
 import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.obeying import (
@@ -17,7 +15,6 @@ from support.obeying import (
     ends,
     fill,
     flushes,
-    mounts_below,
     segments,
     started,
 )
@@ -46,20 +43,6 @@ FILLING = """
     launch.start_supervisor(pl._places, pl.settings)
     hear()
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Give a function that mounts a small file system in memory."""
-    with mounts_below(tmp_path) as mount:
-        yield mount
 
 
 def test_a_full_memory_before_the_start_sends_lanes_to_disk(site: StateSite, mount: Mount) -> None:

@@ -7,7 +7,7 @@ Real applications and workers, on small file systems that are mounted for the te
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,29 +21,17 @@ from support.obeying import (
     fill,
     flushes,
     health_of,
-    mounts_below,
     segments,
     started,
 )
 from support.waiting import until
 
 from pipeline.host import locks
+from pipeline.paths import places_for
+from pipeline.queue.lane import Lane
+from pipeline.storage.volume import Volume
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Give a function that mounts a small file system in memory."""
-    with mounts_below(tmp_path) as mount:
-        yield mount
 
 
 @pytest.mark.parametrize("how", ["read-only", "full"])
@@ -183,3 +171,21 @@ def test_a_restart_after_a_power_loss_finds_what_disk_lanes_hold(site: StateSite
     again = started(site, lanes="disk")
     assert emits(again, "again", 100) == 100
     ends(site, again)
+
+
+def test_no_lane_is_made_in_the_mount_point_of_a_volume_that_is_away(
+    mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be hidden as soon as the volume is back; with the volume the lane is made."""
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
+    logs = mount("logs", "size=1m")
+    places = places_for(logs)
+    lane = Lane(places, "test")
+    Volume(places).check()
+    subprocess.run(["umount", str(logs)], check=True)
+    with pytest.raises(OSError, match="not mounted"):
+        lane.use_disk()
+    assert not os.listdir(logs)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(logs)], check=True)
+    assert lane.use_disk().is_relative_to(logs)
+    lane.close()

@@ -7,7 +7,7 @@ at a fail point. Kills of real processes are in tests/crash.
 
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,6 @@ KILLS = [
     "writer.append.after",
     "writer.commit.after",
 ]
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig with lanes in memory."""
-    rig = Rig()
-    yield rig
-    rig.close()
 
 
 @pytest.mark.parametrize("killed_at", KILLS)

@@ -5,19 +5,12 @@ The rig is that of tests/support/rig.py.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from support.rig import Rig
 from support.witness import drained
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig with lanes in memory."""
-    rig = Rig()
-    yield rig
-    rig.close()
 
 
 @pytest.fixture
@@ -150,3 +143,34 @@ def test_producers_go_on_where_the_runtime_directory_was_removed(rig: Rig) -> No
     drained(rig, tag)
     producers = {record["producer"] for record in rig.records() if "tag" in record}
     assert len(producers) == 2, "a producer started again under another id"
+
+
+def test_lanes_on_a_volume_that_comes_back_are_seen_before_the_files_are_asked(disk_rig: Rig) -> None:
+    """The power was cut and the volume mounted late: what its lanes hold is not taken for new."""
+    rig = disk_rig
+    emitter = rig.producer()
+    rig.start_writer()
+    for tag in range(10):
+        rig.emit(emitter, tag)
+    rig.pass_time(0.6)
+    rig.step(2)
+    assert len(rig.tags()) == 10
+    rig.kill_writer()
+    rig.abandon(emitter)
+    shutil.rmtree(rig.places.lanes_dir)
+    rig.page.write_bytes(bytes(rig.page.stat().st_size))
+    for position in rig.places.log_dir.rglob("position"):
+        position.write_bytes(bytes(position.stat().st_size))
+    away = rig.places.log_dir.rename(rig.places.log_dir.with_name("away"))
+    rig.places.log_dir.write_text("not a directory")
+    rig.start_writer()
+    rig.step(2)
+    assert rig.writer.pump.needs_files
+    rig.writer.lanes._disk_due = rig.mono + 1
+    rig.places.log_dir.unlink()
+    away.rename(rig.places.log_dir)
+    rig.writer.delivery.hurry()
+    rig.step()
+    assert not rig.writer.pump.needs_files
+    rig.drain()
+    assert rig.tags() == Counter(rig.tags_emitted)

@@ -7,7 +7,6 @@ The rig is that of tests/support/rig.py.
 import errno
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ from support.witness import drained, written
 
 from pipeline.delivery import recovery
 from pipeline.storage import stored
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig with lanes in memory."""
-    rig = Rig()
-    yield rig
-    rig.close()
 
 
 def kept_files(rig: Rig) -> list[Path]:

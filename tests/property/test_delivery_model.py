@@ -32,8 +32,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.accounts import balance
 from support.damage import DAMAGES
 from support.rig import Killed, Rig
+from support.steps import EMIT_POINTS, WRITER_POINTS
 from support.witness import durable_tags, records_among, tags_in_disk_lanes, tags_in_files, tags_of
 
 from pipeline.host import files
@@ -46,54 +48,6 @@ if TYPE_CHECKING:
 
 DAY_SEC = 86_400.0
 _PRODUCERS_MAX = 4
-
-EMIT_POINTS = (
-    "emit.segment.drafted",
-    "emit.segment.prepared",
-    "emit.segment.created",
-    "emit.segment.succeeded",
-    "emit.lane.drafted",
-    "emit.lane.described",
-    "emit.lane.locked",
-)
-WRITER_POINTS = (
-    "writer.page.created",
-    "writer.intent.before",
-    "writer.intent.partial",
-    "writer.intent.after",
-    "writer.append.before",
-    "writer.append.partial",
-    "writer.append.after",
-    "writer.commit.before",
-    "writer.commit.after",
-    "writer.position.stored",
-    "writer.sync.before",
-    "writer.sync.before_directory",
-    "writer.sync.after",
-    "writer.sync.published",
-    "writer.checkpoint.before",
-    "writer.checkpoint.after",
-    "replace.checkpoint.json",
-    "writer.release.before_unlink",
-    "writer.release.after_unlink",
-    "writer.rotate.created",
-    "writer.rotate.part",
-    "writer.rotate.seal",
-    "writer.redeliver.before",
-    "writer.redeliver.after",
-    "writer.recover.before",
-    "writer.recover.resumed",
-    "writer.recover.files",
-    "writer.recover.distrusted",
-    "writer.recover.looked",
-    "writer.recover.mend",
-    "writer.recover.mended",
-    "writer.recover.trust",
-    "writer.lane.before_announce",
-    "writer.lane.before_remove",
-    "writer.lane.directory_removed",
-    "writer.lane.removed",
-)
 
 
 class Delivery(RuleBasedStateMachine):
@@ -108,6 +62,8 @@ class Delivery(RuleBasedStateMachine):
         """Records whose producer was killed inside emit(): they may be there, once."""
         self.is_disordered = False
         """Records were written again behind later ones, because of what a person did to a file."""
+        self.has_tampered = False
+        """Somebody took away what was stored, or what says how much was emitted."""
         self.lost_lanes: set[str] = set()
         """Producers whose place in memory was removed under them."""
         self.unlooked: set[int] = set()
@@ -258,6 +214,7 @@ class Delivery(RuleBasedStateMachine):
         path = self._day_file(which)
         if path is not None:
             path.rename(path.with_name(f"{path.name}.moved{self._tag()}"))
+            self.has_tampered = True
 
     @rule(which=st.integers(0, 9))
     def delete_a_file(self, which: int) -> None:
@@ -269,7 +226,7 @@ class Delivery(RuleBasedStateMachine):
         durable = inside & durable_tags(self.rig)
         self.may_be_lost |= inside if self.rig.writer is None else durable
         self.unlooked |= inside
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
         path.unlink()
 
     @rule(which=st.integers(0, 9), part=st.floats(0, 1))
@@ -282,13 +239,14 @@ class Delivery(RuleBasedStateMachine):
         with path.open("r+b") as file:
             file.truncate(int(path.stat().st_size * part))
         self.may_be_lost |= whole - set(tags_of(path))
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
 
     @precondition(lambda self: self.rig.writer is not None)
     @rule()
     def remove_the_runtime_directory(self) -> None:
         """With producers alive, and a writer that has had a look at all they have emitted so far."""
         self.rig.step()
+        self.has_tampered = True
         self.lost_lanes |= set(files.names_in(self.rig.places.lanes_dir))
         shutil.rmtree(self.rig.places.runtime_dir, ignore_errors=True)
 
@@ -307,12 +265,18 @@ class Delivery(RuleBasedStateMachine):
             with path.open("r+b") as file:
                 file.truncate(min(path.stat().st_size, rig.synced.get(path.stat().st_ino, 0)))
         shutil.rmtree(rig.places.runtime_dir, ignore_errors=True)
-        self.is_disordered = True
+        self.is_disordered = self.has_tampered = True
 
     @invariant()
     def positions_are_sound(self) -> None:
         """Look at positions after every step."""
         self.rig.check_positions()
+
+    @invariant()
+    def accounts_balance(self) -> None:
+        """Find every record after every step, wherever it is on its way."""
+        if not self.has_tampered and self.rig.places.log_dir.is_dir():
+            balance(self.rig)
 
     def check(self) -> None:
         """After a drain: each accepted record once, in order per producer, numbers without a gap."""

@@ -29,8 +29,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from property.test_delivery_model import WRITER_POINTS
+from support.accounts import balance
 from support.rig import Rig
+from support.steps import WRITER_POINTS
 
 from pipeline.testing import FragileDirectory
 from pipeline.verification import verify
@@ -191,6 +192,7 @@ class PowerCuts(RuleBasedStateMachine):
         assert not invented, f"never emitted: {sorted(invented)}"
         report = verify(self.rig.places.log_dir)
         assert report.ok, [finding.sentence for finding in report.findings]
+        balance(self.rig, may_be_unknown=True)
 
 
 def _producer_of(emitter: Emitter) -> str:

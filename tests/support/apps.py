@@ -154,6 +154,7 @@ class Site:
         env |= {
             "PIPELINE_RUNTIME_ROOT": str(self.root),
             "PIPELINE_FALLBACK_DIR": str(self.root / "fallback"),
+            "PIPELINE_SETTINGS_FILE": "",
             "SITE_LOG_DIR": str(self.log_dir),
             "SITE_LEDGER": str(self.ledger),
         } | more

@@ -7,6 +7,7 @@ For a rig (tests/support/rig.py), after a drain.
 from pathlib import Path
 from typing import Any
 
+from support.accounts import balance
 from support.rig import Rig
 
 from pipeline.queue import usage
@@ -62,6 +63,7 @@ def settle(rig: Rig, *, may_repeat: bool = False) -> tuple[set[int], int]:
         assert both == list(range(1, len(both) + 1)), f"{producer}: {both[:20]} … {both[-20:]}"
     report = verify(rig.places.log_dir)
     assert report.ok, [finding.sentence for finding in report.findings]
+    balance(rig)
     tags = [record["tag"] for record in records if "tag" in record]
     assert len(set(tags)) == len(tags)
     return set(tags), sum(len(set(numbers)) for numbers in gone.values())

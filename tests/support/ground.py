@@ -23,7 +23,7 @@ from support import oracle
 from support.ledger import Ledger
 from support.waiting import until
 
-from pipeline.verification import verify
+from pipeline.verification import account, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,6 +261,7 @@ class Ground:
                 verdict.blame("verify found", found)
             if report.open and not self.may_end_open:
                 verdict.blame("verify cannot prove the end of", map(self._last_record_of, report.open))
+        self._balance(verdict)
         verdict.faults += self._leftovers()
         return verdict
 
@@ -301,6 +302,16 @@ class Ground:
             except OSError:
                 continue
         return found
+
+    def _balance(self, verdict: oracle.Verdict) -> None:
+        """Blame what `pipeline account` finds; files that somebody renamed it does not know."""
+        if any(path.suffix != ".jsonl" for path in oracle.files_in(self.log_dir)):
+            return
+        faulty = account(self.log_dir).faulty
+        if self.may_end_open:
+            faulty = [one for one in faulty if one.emitted is not None]
+        if faulty:
+            verdict.blame("account does not balance", [one.sentence for one in faulty])
 
     def _may_stay(self, draft: Path) -> bool:
         """Whether a power cut may leave it until there is another checkpoint."""

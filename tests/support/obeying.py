@@ -11,6 +11,7 @@ from support.apps import App, Site
 from support.waiting import until
 
 from pipeline.paths import Places, places_for
+from pipeline.verification import account
 
 Mount = Callable[..., Path]
 
@@ -95,12 +96,17 @@ def emits(app: App, name: str, count: int, size: int = 100) -> int:
 
 
 def ends(site: StateSite, app: App) -> None:
-    """Let it end, wait for the workers, and compare the ledger with the files."""
+    """Let it end, wait for the workers, and compare the ledger with the files and every account."""
     app.tell("end")
     assert app.wait() == 0, app.error_text()
     assert app.error_text() == ""
     until(lambda: not site.workers(), "the end of our processes")
     site.check()
+    with pytest.MonkeyPatch.context() as patch:
+        # An instance that was ended with its container has left its lanes there.
+        patch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))
+        found = account(site.log_dir, state_dirs=[site.places.state_dir])
+    assert found.ok, [one.sentence for one in found.faulty]
 
 
 def fill(place: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.accounts import balance
 from support.rig import Rig
 
 from pipeline.storage import day_file
@@ -53,13 +54,17 @@ def begun(rig: Rig, count: int = 10) -> Any:
     return emitter
 
 
-def run(rig: Rig, seconds: float, each: Callable[[], object] = lambda: None) -> None:
-    """Let the writer run for a time of the rig's clock."""
+def run(
+    rig: Rig, seconds: float, each: Callable[[], object] = lambda: None, *, is_file_gone: bool = False
+) -> None:
+    """Let the writer run for a time of the rig's clock, and find every record, wherever it is then."""
     end = rig.mono + seconds
     while rig.mono < end:
         each()
         rig.step(2)
         rig.pass_time(0.25)
+    if rig.places.log_dir.is_dir() and not is_file_gone:
+        balance(rig)
 
 
 def rows(rig: Rig) -> list[tuple[Any, ...]]:
@@ -82,3 +87,4 @@ def all_there(rig: Rig) -> None:
     rig.check_positions()
     assert rig.tags() == Counter(rig.tags_emitted)
     assert rows(rig) == []
+    balance(rig)

@@ -62,7 +62,7 @@ def ends(site: StateSite, app: App) -> None:
 
 def judge(site: StateSite, *more: Path) -> None:
     """
-    See that each accepted record is in the files once, and that verify says so.
+    See that each accepted record is in the files once, and that verify and account say so.
 
     `more` are directories that somebody took away: what was not durable in them is there and in the files.
     """
@@ -102,3 +102,5 @@ def _judge(site: StateSite, more: tuple[Path, ...]) -> None:
     if not more:
         report = json.loads(commands.call(site, "verify", "--json").stdout)
         assert report["ok"], report
+        balances = json.loads(commands.call(site, "account", "--json").stdout)
+        assert balances["ok"], balances

@@ -14,7 +14,7 @@ from support import oracle
 from support.ground import Ground, Plan
 from support.waiting import until
 
-from pipeline.verification import verify
+from pipeline.verification import account, verify
 
 if TYPE_CHECKING:
     import random
@@ -152,3 +152,5 @@ def judge_cut(ground: Ground, home: Path, volume: Volume, told: list[Flush], flu
         report = verify(again.log_dir)
         assert not verdict.faults, "\n".join([*verdict.faults, again.told()])
         assert report.ok, [finding.sentence for finding in report.findings]
+        faulty = [one for one in account(again.log_dir).faulty if one.emitted is not None]
+        assert not faulty, [one.sentence for one in faulty]

@@ -57,11 +57,11 @@ def test_a_given_directory_is_taken_with_a_room_for_each_log_directory(places, t
     assert first.database("i12345678").name == "fallback.i12345678.db"
 
 
-def test_a_directory_that_somebody_else_can_enter_is_not_used(places, tmp_path) -> None:
+def test_a_directory_that_somebody_else_can_write_to_is_not_used(places, tmp_path) -> None:
     """What was prepared with another mode is refused with an error that names the place."""
     directory = tmp_path / "given" / fallback_places.key_of(places.log_dir)
     directory.mkdir(parents=True)
-    directory.chmod(0o755)
+    directory.chmod(0o775)
     with pytest.raises(FallbackError, match="given"):
         fallback_places.choose(places, str(tmp_path / "given"))
 

@@ -61,7 +61,7 @@ CASES = [
     ("heartbeat_stale", {"writer": writer(heartbeat_age_sec=10.1)}),
     ("heartbeat_stale", {"writer": writer(state="stopped", heartbeat_age_sec=60.0)}),
     ("writer_restarted", {"writer": writer(crashed_age_sec=9.0)}),
-    ("append_lock_taken", {"said": said(state="waiting_for_append_lock")}),
+    ("append_lock_taken", {"said": said(append_error="pid 7 holds it", append_lock_holder="pid 7")}),
     ("append_failing", {"said": said(append_error="[Errno 28] No space left on device")}),
     ("fallback_in_use", {"said": said(fallback={"rows": 1})}),
     ("fallback_failing", {"said": said(fallback={"rows": 0, "error": "full"})}),

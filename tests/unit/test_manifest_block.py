@@ -6,6 +6,7 @@ import itertools
 from hypothesis import given, strategies as st
 
 from pipeline.storage import manifest_block
+from pipeline.storage.manifest_block import Lines
 from pipeline.storage.manifests import Trail
 
 KEYS = st.tuples(st.sampled_from(["ada000000000", "bob000000000"]), st.integers(1, 9))
@@ -42,7 +43,7 @@ def test_blocks_cover_all_lines_and_name_their_numbers(
         for keys in pieces:
             is_slice = len({producer for producer, _ in keys}) == 1
             is_slice = is_slice and all(a[1] < b[1] for a, b in itertools.pairwise(keys))
-            trail.add(b"".join(line(*key) for key in keys), len(keys), is_slice=is_slice)
+            trail.add(Lines(b"".join(line(*key) for key in keys), len(keys), is_slice=is_slice))
     finally:
         manifest_block.BLOCK_BYTES = full
     keys = [key for piece in pieces for key in piece]
@@ -57,3 +58,22 @@ def test_blocks_cover_all_lines_and_name_their_numbers(
         assert entry["length"] < size + len(line("ada000000000", 1))
         done += entry["lines"]
     assert (end, done) == (len(data), len(keys))
+
+
+def test_a_damaged_line_where_a_slice_is_cut_is_not_counted_among_its_numbers() -> None:
+    """The ends of the slice say that nothing is missing, and the line at the end of a block is no record."""
+    numbers = range(1, 10)
+    data = b"".join(line("ada000000000", number) for number in numbers)
+    size = len(line("ada000000000", 1))
+    broken = data[: 4 * size] + b"#" * (size - 1) + b"\n" + data[5 * size :]
+    full, manifest_block.BLOCK_BYTES = manifest_block.BLOCK_BYTES, 5 * size
+    try:
+        trail = Trail("2025-11-21.jsonl", 1, 0)
+        trail.add(Lines(broken, len(numbers), is_slice=True))
+    finally:
+        manifest_block.BLOCK_BYTES = full
+    assert [block.lines for block in trail.blocks] == [5, 4]
+    assert [block.producers for block in trail.blocks] == [
+        {"ada000000000": [[1, 4]]},
+        {"ada000000000": [[6, 9]]},
+    ]

@@ -1,5 +1,8 @@
 """Names of day files: what is a part of what."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from pipeline.storage import naming
@@ -51,3 +54,33 @@ def test_a_replayed_part_gets_a_number_that_no_file_has_had(tmp_path) -> None:
     assert (
         str(naming.next_replay_part(tmp_path, "i1a2b3c4d", "2025-11-21")) == "2025-11-21.i1a2b3c4d.r1.jsonl"
     )
+
+
+def test_a_file_is_found_by_its_identity_under_whatever_name(tmp_path: Path) -> None:
+    """Renamed by a person, beside links that lead nowhere; gone when no name leads to it."""
+    path = tmp_path / "2025-11-21.jsonl"
+    path.touch()
+    about = path.stat()
+    (tmp_path / "lost").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == path
+    moved = path.rename(tmp_path / "2025-11-21.jsonl.1")
+    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == moved
+    path.symlink_to(moved)
+    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == path
+    path.unlink()
+    moved.rename(tmp_path.parent / "elsewhere")
+    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) is None
+
+
+def test_what_cannot_be_looked_at_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is away, or a file whose disk fails: whoever asked has to wait."""
+    with pytest.raises(FileNotFoundError):
+        naming.path_of(tmp_path / "away", "2025-11-21.jsonl", 1, 1)
+
+    def failing(self: Path, **_: object) -> None:
+        raise OSError(errno.EIO, "injected", str(self))
+
+    monkeypatch.setattr(Path, "lstat", failing)
+    with pytest.raises(OSError, match="injected"):
+        naming.path_of(tmp_path, "2025-11-21.jsonl", 1, 1)

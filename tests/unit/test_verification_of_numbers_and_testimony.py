@@ -10,11 +10,11 @@ from pipeline.verification import testimony
 from pipeline.verification.files import LogFile
 from pipeline.verification.findings import Findings, Kind
 from pipeline.verification.lines import Place
+from pipeline.verification.ranges import joined, minus
 from pipeline.verification.reading import Reading, Spot, Stretch
 from pipeline.verification.scan import Scan
 from pipeline.verification.sequence import Numbers
 from pipeline.verification.survey import Part, Sheet
-from pipeline.verification.testimony import without
 
 
 def enter(numbers: list[list[int]]) -> tuple[Numbers, Findings]:
@@ -82,7 +82,7 @@ def test_file_that_is_there_twice_is_one_finding_a_producer() -> None:
 )
 def test_dropped_ranges_are_taken_out_of_a_gap(gap: tuple[int, int], dropped: list[tuple[int, int]]) -> None:
     """What is left is exactly what no dropped range names, as the shortest list of ranges."""
-    left = list(without(gap, dropped))
+    left = minus([gap], joined(dropped))
     excused = {number for first, last in dropped for number in range(first, last + 1)}
     expected = set(range(gap[0], gap[1] + 1)) - excused
     assert [number for first, last in left for number in range(first, last + 1)] == sorted(expected)
@@ -105,7 +105,7 @@ def test_testimony_that_says_nothing_usable_excuses_nothing(fields: dict[str, ob
     heard = testimony.Testimony()
     record = {"producer": "w", "action_number": 1, **fields}
     assert heard.hear(record, Place(0, 1, 0, 0), is_settled=True)
-    assert (heard.ends, heard.dropped, heard.stopped) == ({}, {}, {})
+    assert (heard.ends, heard.drops, heard.stopped) == ({}, {}, {})
 
 
 def test_highest_statement_binds_in_whatever_order_they_are_read() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipeline.cli.demonstration.outage import Outage
     from pipeline.cli.demonstration.tally import Row
-    from pipeline.verification import Report
+    from pipeline.verification import Account, Report
 
 _COLUMNS: Final = ("producer", "how it ended", "accepted", "stored", "replayed", "lost", "twice")
 _ENDS: Final = {
@@ -106,17 +106,17 @@ _ACTS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
 }
 
 
-def is_right(rows: Sequence[Row], report: Report) -> bool:
+def is_right(rows: Sequence[Row], report: Report, accounts: Account) -> bool:
     """
-    Whether everything accepted is stored, once and in order, and `verify` has proven it to every end.
+    Whether everything accepted is stored, once and in order; `verify` has proven it, and accounts balance.
 
     That an outage was there and has left nothing behind was seen while it was played.
     """
-    return report.ok and not report.open and all(row.is_right for row in rows)
+    return report.ok and not report.open and accounts.ok and all(row.is_right for row in rows)
 
 
 def closing(
-    log_dir: Path, rows: Sequence[Row], report: Report, seconds: float, *, is_kept: bool
+    log_dir: Path, rows: Sequence[Row], report: Report, accounts: Account, seconds: float, *, is_kept: bool
 ) -> Iterator[str]:
     """Yield the table of what survived, the verdict, and what to try next."""
     yield ""
@@ -124,7 +124,7 @@ def closing(
     yield from _table(rows)
     yield ""
     yield from (f"{row.name}: {_note(row)}" for row in rows if row.stored != row.accepted or not row.is_right)
-    yield _verdict(rows, report)
+    yield from _verdict(rows, report, accounts)
     yield f"All of this took {seconds:.1f} s."
     if is_kept:
         yield ""
@@ -155,14 +155,16 @@ def _note(row: Row) -> str:
     return click.style("the stored records are not the accepted ones", fg="red")
 
 
-def _verdict(rows: Sequence[Row], report: Report) -> str:
-    if is_right(rows, report):
-        text = (
-            f"OK: pipeline verify proves {report.records:,} records: none missing, none twice, all in order."
-        )
-        return click.style(text, fg="green", bold=True)
+def _verdict(rows: Sequence[Row], report: Report, accounts: Account) -> Iterator[str]:
+    if is_right(rows, report, accounts):
+        proof = f"pipeline verify proves {report.records:,} records: none missing, none twice, all in order."
+        yield click.style(f"OK: {proof}", fg="green", bold=True)
+        sums = f"{accounts.sums['emitted']:,} were emitted, by what the producers' own side says"
+        yield click.style(f"OK: pipeline account finds each one: {sums}.", fg="green", bold=True)
+        return
     found = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items()) or "see the table"
-    return click.style(f"FAILED: {found}", fg="red", bold=True)
+    yield click.style(f"FAILED: {found}", fg="red", bold=True)
+    yield from (click.style(one.sentence, fg="red") for one in accounts.faulty)
 
 
 def _next_steps(log_dir: Path) -> Iterator[str]:
@@ -171,6 +173,7 @@ def _next_steps(log_dir: Path) -> Iterator[str]:
         return
     yield "Look at it yourself:"
     yield f"  $ pipeline verify --dir {log_dir}"
+    yield f"  $ pipeline account --dir {log_dir}"
     yield f"  $ tail -n 3 {days[-1]}"
     yield f"  $ grep -hE 'producer_died|writer_restarted|fallback_replayed' {log_dir}/*.jsonl"
     yield f"  $ jq -s 'group_by(.action_type)[] | [.[0].action_type, length]' -c {log_dir}/*.jsonl"
