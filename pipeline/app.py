@@ -67,6 +67,10 @@ class Pipeline(Episodes):
         """Whether records of a type are recorded: not when `action_types` switches it off."""
         return self._settings.enabled and self._emitter.wants(action_type)
 
+    def was_left_out(self) -> bool:
+        """Whether this thread's last record, which emit() answered with 0, was sampled or limited away."""
+        return self._emitter.was_left_out()
+
     @property
     def log_dir(self) -> str:
         """The log directory."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
-from pipeline.queue import bell
+from pipeline.privacy.sampling import Sampler
+from pipeline.queue import bell, receipts as receipts_of
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance, open_telemetry
 from pipeline.records.checks import Checks, checks_of
@@ -35,7 +37,6 @@ _ENVELOPE_BYTES: Final = 256
 _PLANS_MAX: Final = 1024
 _ROOM_POLL_SEC: Final = 0.005
 _LATE_REPORT_SEC: Final = 10.0
-_RECEIPT_POLL_SEC: Final = (0.0005, 0.02)
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
@@ -61,11 +62,7 @@ class Emitter:
         """Records that were refused because no lane could be made, or by an error of our own."""
         self.last_error = ""
         self.late = 0
-        """
-        Records that were not written within sync_timeout_sec although async_logging is off.
-
-        They stay queued.
-        """
+        """Records that stay queued: not written within sync_timeout_sec although async_logging is off."""
         self._role = role
         self._is_workers = role != "app"
         """The pipeline's own records use the reserve, and never wait: it is the writer that makes room."""
@@ -78,6 +75,7 @@ class Emitter:
         self._late_at = -_LATE_REPORT_SEC
         self._waits = not settings.async_logging and not self._is_workers
         self._drops_low = settings.queue_full_strategy == "drop_low"
+        self._sampler = None if self._is_workers else Sampler.of(settings)
         self._plans: dict[str, Plan] = {}
         self._appender: Appender | None = None
         self._nested: list[Appender] = []
@@ -88,11 +86,12 @@ class Emitter:
         self.emit = self._build_emit()
         _emitters.add(self)
 
-    def _build_emit(self) -> Callable[..., int]:  # noqa: C901 - see below
+    def _build_emit(self) -> Callable[..., int]:
         """Return emit() as a closure: its settings are cells, which cost a fifth of an attribute."""
         encode, encode_plain, current, plans = self._encode, self._encode_plain, context.current, self._plans
         span_module, loaded = open_telemetry.MODULE, open_telemetry.loaded_modules
-        bytes_max, waits, drops_low = self._body_bytes_max, self._waits, self._drops_low
+        bytes_max, waits = self._body_bytes_max, self._waits
+        sifts = self._drops_low or self._sampler is not None
 
         # A branch costs nothing here, and a call 0.05 µs on every record.
         def emit(action_type: Any, /, *, durable: bool = False, **fields: Any) -> int:
@@ -113,6 +112,9 @@ class Emitter:
                     inherited = open_telemetry.with_span(inherited)
                 if inherited:
                     fields = {**inherited, **fields}
+                appender = self._appender or self._first_appender()
+                if appender is None or (sifts and self._sifts_out(appender, action_type, fields)):
+                    return 0
                 try:
                     has_passed = checks is not None and checks[tuple(fields)](fields)
                 except RecursionError:  # a cycle
@@ -123,11 +125,6 @@ class Emitter:
                     body = encode(fields) if checks is None else self._encode_odd(action_type, checks, fields)
                 if len(body) > bytes_max:
                     body = cut_fields(fields, body, bytes_max)
-                appender = self._appender or self._first_appender()
-                if appender is None:
-                    return 0
-                if drops_low and self._gives_way(appender, action_type, fields):
-                    return 0
                 rest = body[1:] if fields else b""
                 number = appender.append(opening, rest)
                 if number <= 0:
@@ -149,13 +146,9 @@ class Emitter:
         return emit
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
-        """
-        Whether all that this process emitted before is in the files (durable.
-
-        And on the disk) within `timeout` s.
-        """
+        """Whether what this process emitted is in the files (durable: on the disk) within `timeout` s."""
         receipts = self.receipts()
-        return self._wait(receipts, timeout, durable=durable)
+        return receipts_of.wait(receipts, timeout, self.nudge, durable=durable)
 
     def receipts(self) -> list[tuple[Appender, int]]:
         """Return each lane of this process with the place behind its last record."""
@@ -167,7 +160,7 @@ class Emitter:
 
     def arrived(self, receipts: list[tuple[Appender, int]], *, durable: bool) -> bool:
         """Whether the writer has got as far as the receipts say."""
-        return all(appender.lane.has_arrived(end, durable=durable) for appender, end in receipts)
+        return receipts_of.have_arrived(receipts, durable=durable)
 
     def nudge(self, *, durable: bool) -> None:
         """Wake the writer, and see that there is one."""
@@ -198,24 +191,25 @@ class Emitter:
 
     def refused(self) -> dict[str, int]:
         """Return how many records this process refused, by reason."""
-        totals: dict[str, int] = {"no_lane": self.failures} if self.failures else {}
+        totals = Counter({"no_lane": self.failures})
         for appender in self.appenders():
-            for reason, count in appender.lane.counters.items():
-                if count:
-                    totals[reason] = totals.get(reason, 0) + count
-        return totals
+            totals.update(appender.lane.counters)
+        return {reason: count for reason, count in totals.items() if count}
 
     def wrong_fields(self) -> dict[str, int]:
         """Return the fields of this process's records that were not as their types say, with their counts."""
-        totals: dict[str, int] = {}
+        totals: Counter[str] = Counter()
         for appender in self.appenders():
-            for fault, count in appender.lane.wrong_fields.items():
-                totals[fault] = totals.get(fault, 0) + count
-        return totals
+            totals.update(appender.lane.wrong_fields)
+        return dict(totals)
 
     def wants(self, action_type: str) -> bool:
         """Whether records of a type are recorded: not when `action_types` switches it off."""
         return self._is_workers or self.settings.action_types.get(action_type, True)
+
+    def was_left_out(self) -> bool:
+        """Whether this thread's last record, which emit() answered with 0, was sampled or limited away."""
+        return self._sampler is not None and self._sampler.last_reason != ""
 
     def has_room(self) -> bool:
         """Whether the queue is below the mark where back-pressure begins."""
@@ -247,11 +241,15 @@ class Emitter:
                 appender.lane.count_wrong_field(fault)
         return self._encode(fields)
 
-    def _gives_way(self, appender: Appender, action_type: str, fields: Mapping[str, Any]) -> bool:
-        """Whether a record is refused under `drop_low`: the queue is pressed, and it is not important."""
-        if not appender.is_still_pressed() or not self._is_spare(action_type, fields):
+    def _sifts_out(self, appender: Appender, action_type: str, fields: dict[str, Any]) -> bool:
+        """Whether a record is left out, by sampling or a limit, or gives way under `drop_low`: counted."""
+        reason = self._sampler.reason_against(action_type, fields) if self._sampler is not None else ""
+        if reason:
+            appender.lane.count_left_out(reason)
+        elif self._drops_low and appender.is_still_pressed() and self._is_spare(action_type, fields):
+            appender.lane.count_drop("low_level")
+        else:
             return False
-        appender.lane.count_drop("low_level")
         if appender.is_look_time():
             self._look(appender)
         return True
@@ -348,13 +346,14 @@ class Emitter:
 
     def _look(self, appender: Appender) -> None:
         appender.look_due = False
-        appender.lane.tell_wrong_fields()
+        appender.lane.tell_counts()
         if self._on_look is not None:
             self._on_look()
 
     def _wait_for(self, appender: Appender, number: int, *, durable: bool) -> None:
         timeout = self.settings.durable_timeout_sec if durable else self.settings.sync_timeout_sec
-        if self._wait([(appender, appender.end_position())], timeout, durable=durable):
+        receipts = [(appender, appender.end_position())]
+        if receipts_of.wait(receipts, timeout, self.nudge, durable=durable):
             return
         if durable:
             raise NotDurable(number, timeout)
@@ -364,17 +363,6 @@ class Emitter:
     def late_recently(self) -> bool:
         """Whether, in the last 10 s, async_logging off could not keep its promise."""
         return clock.monotonic() - self._late_at < _LATE_REPORT_SEC
-
-    def _wait(self, receipts: list[tuple[Appender, int]], timeout: float, *, durable: bool) -> bool:
-        deadline = clock.Deadline(timeout)
-        pause, pause_max = _RECEIPT_POLL_SEC
-        while not self.arrived(receipts, durable=durable):
-            if deadline.has_passed:
-                return False
-            self.nudge(durable=durable)
-            clock.sleep(min(pause, deadline.left))
-            pause = min(pause * 1.5, pause_max)
-        return True
 
     def _note_failure(self, error: Exception) -> None:
         self.failures += 1
@@ -386,6 +374,8 @@ class Emitter:
         self._appender = None
         self._nested = []
         self._making = threading.RLock()
+        if self._sampler is not None:
+            self._sampler.reseed()
         self.failures = 0
 
 

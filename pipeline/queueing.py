@@ -28,7 +28,7 @@ class QueueFace:
         """Emit an item: a LogRecord as a `log` record, a mapping as it is, anything else as a `message`."""
         action_type, fields = _as_record(item)
         is_wanted = self._is_enabled and self._emitter.wants(action_type)
-        if is_wanted and not self._emitter.emit(action_type, **fields):
+        if is_wanted and not self._emitter.emit(action_type, **fields) and not self._emitter.was_left_out():
             raise queue.Full
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002

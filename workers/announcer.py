@@ -17,6 +17,7 @@ from pipeline.queue.layout import DROP_REASONS
 from pipeline.storage import fallback_rows, stored
 from workers import drops
 from workers.drops import DROP_OLDEST, SEGMENT_REMOVED
+from workers.left_out import LeftOut
 from workers.wrong_fields import WrongFields
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Announcer:
     def __init__(self, own: Emitter, places: Places) -> None:
         self._own = own
         self._places = places
+        self.left_out = LeftOut(own)
         self._dropped_at: float | None = None
         self._told_stubs: dict[tuple[str, int], list[tuple[Appender, int]]] = {}
         """
@@ -103,6 +105,7 @@ class Announcer:
             count = lane.about.dropped[index] - told[index]
             if count > 0 and self._dropped(lane, reason, count):
                 told[index] += count
+        self.left_out.tell(lane, told)
         if lane.told_drops != tuple(told):
             lane.told_drops = tuple(told)
             lane.store_position()

@@ -188,6 +188,8 @@ class _Recorder:
         if not self.pipeline.wants(action_type):
             return
         while not self.pipeline.emit(action_type, **fields):
+            if self.pipeline.was_left_out():
+                return
             clock.sleep(_RETRY_SEC)
         self._tally.records += 1
         if self._tally.records == 1 and not self._tally.is_held_back:

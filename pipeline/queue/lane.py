@@ -19,6 +19,7 @@ from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
 from pipeline.queue.layout import (
     ABOUT_OFFSET,
+    COUNTED,
     POSITION,
     counter_offset,
     pack_about,
@@ -61,7 +62,8 @@ class Lane:
         self.disk_dir: Path | None = None
         self._disk_lock: RecordLock | None = None
         self._positions: list[tuple[int, tuple[int, int]]] = []
-        self.counters = dict.fromkeys(("queue_full", "low_level", "block_timeout", "critical_timeout"), 0)
+        self.counters = dict.fromkeys(COUNTED, 0)
+        self._untold: set[str] = set()
         self.wrong_fields: dict[str, int] = {}
         """Fields of the wrong kind, such as `tool_call.args: string instead of object`, with their counts."""
         self._is_wrong_untold = False
@@ -122,13 +124,30 @@ class Lane:
 
     def note_ending(self, signal_number: int = 0) -> None:
         """Say that the process has begun a normal end. Later records are still accepted."""
-        self.tell_wrong_fields()
+        self.tell_counts()
         for fd in self._fds():
             files.pwrite_all(fd, pack_ending(signal_number), 0)
 
     def count_drop(self, reason: str) -> None:
         """Count a refused record where it outlives this process."""
         self.counters[reason] += 1
+        self._tell_count(reason)
+
+    def count_left_out(self, reason: str) -> None:
+        """Count a record that sampling or a limit has left out; told outside as wrong fields are."""
+        count = self.counters[reason] + 1
+        self.counters[reason] = count
+        self._untold.add(reason)
+        if count & (count - 1) == 0:
+            self._tell_count(reason)
+
+    def tell_counts(self) -> None:
+        """Tell outside what has been counted in here alone: once a second, and at the end."""
+        self.tell_wrong_fields()
+        while self._untold:
+            self._tell_count(self._untold.pop())
+
+    def _tell_count(self, reason: str) -> None:
         for fd in self._fds():
             files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
 

@@ -83,7 +83,11 @@ _COUNTERS: Final = struct.Struct("=8Q")
 ABOUT_OFFSET: Final = 128
 
 DROP_REASONS: Final = ("queue_full", "low_level", "block_timeout", "critical_timeout")
-"""Why a record was refused; the place in this tuple is the place of its counter."""
+"""Why a record was refused."""
+LEFT_OUT_REASONS: Final = ("sampled", "rate_limited")
+"""Why a record was left out as the settings ask for."""
+COUNTED: Final = DROP_REASONS + LEFT_OUT_REASONS
+"""The place in this tuple is the place of the counter."""
 
 _TOLD: Final = 7
 POSITION: Final = struct.Struct(f"=QQ{_TOLD}QQ")
@@ -94,7 +98,7 @@ Then the drops already told in the stream, by reason, and the serial of the last
 """
 
 require(_HEADER.size <= HEADER_BYTES, "the segment header fits its room")
-require(len(DROP_REASONS) <= _TOLD, "each drop reason has a counter")
+require(len(COUNTED) <= _TOLD, "each drop reason has a counter")
 require(COUNTERS_OFFSET + _COUNTERS.size <= ABOUT_OFFSET, "the drop counters fit their room")
 
 
@@ -246,4 +250,4 @@ def unpack_alive(data: bytes) -> About:
 
 def counter_offset(reason: str) -> int:
     """Return where the 8-byte counter of a drop reason stands in the `alive` file."""
-    return COUNTERS_OFFSET + 8 * DROP_REASONS.index(reason)
+    return COUNTERS_OFFSET + 8 * COUNTED.index(reason)

@@ -63,6 +63,14 @@ class RecordsDropped(Record):
     kept: Annotated[list[int], Meta(description="Numbers of the range that are stored.")] | None = None
 
 
+class RecordsSampled(Record):
+    """Records were left out as the settings ask for, since this was last told. They have no numbers."""
+
+    subject: Subject
+    reason: Annotated[str, Meta(description="sampled or rate_limited.")]
+    count: Count
+
+
 class FallbackReplayed(Record):
     """Rows have left the fallback store since this was last told."""
 

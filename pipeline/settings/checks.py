@@ -142,6 +142,36 @@ def pool_roles(value: Any) -> dict[str, int]:
     return {"writer": 1}
 
 
+def rates(value: Any) -> dict[str, float]:
+    """Take shares from 0 to 1 by name; as a text, `DEBUG=0.1,logger:urllib3=0.01` or JSON."""
+    return _numbers_by_name(value, 0.0, 1.0, 'shares by name such as {"DEBUG": 0.1}')
+
+
+def limits(value: Any) -> dict[str, float]:
+    """Take records per second by name, in the same forms."""
+    return _numbers_by_name(value, 0.001, 1e9, 'records a second by name such as {"heartbeat": 10}')
+
+
+def _numbers_by_name(value: Any, low: float, high: float, allowed: str) -> dict[str, float]:
+    table = _table_in(value) if isinstance(value, str) else value
+    if not isinstance(table, Mapping):
+        raise ValueError(allowed)  # noqa: TRY004 - as above
+    found = {str(name): _to_float(number) for name, number in table.items()}
+    if any(number is None or not low <= number <= high for number in found.values()):
+        raise ValueError(f"{allowed}, each from {low:g} to {high:g}")
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _table_in(text: str) -> Any:
+    if text.lstrip().startswith("{"):
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            return None
+    pairs = [item.partition("=") for item in text.split(",") if item.strip()]
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
 def type_switches(value: Any) -> dict[str, bool]:
     """Take action types by name, on or off, also as a JSON text; the others keep their default."""
     try:

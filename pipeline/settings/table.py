@@ -14,11 +14,13 @@ from pipeline.settings.checks import (
     ACTION_TYPES_OFF,
     Check,
     file_mode_bits,
+    limits,
     names,
     number,
     one_of,
     policy_word,
     pool_roles,
+    rates,
     switch,
     text,
     type_switches,
@@ -110,6 +112,21 @@ class Settings:
     )
     critical_action_types: tuple[str, ...] = _option(
         (), "names", "Critical beside level ERROR and CRITICAL, status error and `*_error`.", names
+    )
+    sample_rates: dict[str, float] = _option(
+        {},
+        "rates",
+        "Share of ordinary records that is kept, by level, action type or `logger:NAME`: `DEBUG=0.1`.",
+        rates,
+    )
+    rate_limits: dict[str, float] = _option(
+        {},
+        "records/s",
+        "Most ordinary records a second of one process, by level, action type or `logger:NAME`.",
+        limits,
+    )
+    audit_action_types: tuple[str, ...] = _option(
+        ("api_request", "audit"), "names", "Never sampled nor limited, as critical ones.", names
     )
     action_types: dict[str, bool] = _option(
         ACTION_TYPES_OFF,

@@ -59,6 +59,10 @@ class MemoryPipeline(Episodes):
         """Return True: here every type is recorded."""
         return True
 
+    def was_left_out(self) -> bool:
+        """Return False: nothing is sampled here."""
+        return False
+
     async def aemit(self, record: Any, /, *, durable: bool = False, **fields: Any) -> int:
         """Like emit()."""
         return self.emit(record, durable=durable, **fields)
