@@ -17,7 +17,7 @@ from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
-from pipeline.queue.layout import POSITION, counter_offset, pack_alive, pack_ending
+from pipeline.queue.layout import ON_DISK_OFFSET, POSITION, counter_offset, pack_alive, pack_ending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,10 @@ class Lane:
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
         self.disk_dir = None
+        for (
+            fd
+        ) in self._fds():  # first: who cannot see the disk has to know that there may be more of this lane
+            files.pwrite_all(fd, b"\1", ON_DISK_OFFSET)
         parent = self.places.disk_lanes_dir
         _require_volume(self.places)
         files.make_private(parent)
