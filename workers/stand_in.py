@@ -13,7 +13,7 @@ Invariants                                                              integrat
         lies behind a cut mark, whenever it arrives.
     H3  Nobody else opens the files before the kernel has closed the stuck one's (pipeline/host/seats.py).
     H4  The control page is a copy from here on: the stuck one's last store into the old one reaches nobody.
-        Its last store of a lane's position would; it is in memory, and the stuck one was given a second.
+        Its last store of a lane's position would: that is memory, and it was given half a second at least.
 """
 
 from __future__ import annotations
