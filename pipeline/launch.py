@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pipeline import settings as settings_table
-from pipeline.host import clock, files, locks, processes
+from pipeline.host import clock, files, processes, seats
 from pipeline.host.locks import RecordLock
 from pipeline.paths import Places, create_runtime
 
@@ -25,17 +25,30 @@ RELOADED: Final = "reloaded.json"
 
 def supervisor_pid(places: Places) -> int | None:
     """Return the pid of the running supervisor, 0 in another pid namespace, None when there is none."""
-    return locks.holder(places.runtime("supervisor.lock"))
+    return seats.holder(places.runtime("supervisor.lock"))
 
 
 def writer_pid(places: Places) -> int | None:
     """Return the pid of the running writer, None when there is none."""
-    return locks.holder(places.runtime("writer.lock"))
+    return seats.holder(places.runtime("writer.lock"))
+
+
+def stuck_writers(places: Places) -> list[int]:
+    """Return the writers that were killed and are still there, stuck in the kernel or frozen."""
+    return seats.condemned(places.runtime("writer.lock"))
 
 
 def is_held_back(places: Places) -> bool:
     """Whether an operator stopped the pipeline, or runs it as a service: then producers start nothing."""
-    return places.runtime(STOPPED_MARK).exists() or places.service_mark.exists()
+    if places.runtime(STOPPED_MARK).exists():
+        return True
+    # The state directory may be on the volume that a writer is stuck in; emit() asks this.
+    return not stuck_writers(places) and places.service_mark.exists()
+
+
+def hold_back(places: Places) -> None:
+    """Say that an operator wants the pipeline to stand still: producers then start nothing."""
+    files.write_json(places.runtime(STOPPED_MARK), {"stopped": clock.wall_text(), "pid": os.getpid()})
 
 
 def publish_settings(places: Places, reading: Reading) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.errors import RuntimeDirectoryError, SettingsError
-from pipeline.host import files, processes
+from pipeline.host import files, mounts, processes
 
 LOG_DIR_VARIABLE: Final = "PIPELINE_LOG_DIR"
 RUNTIME_ROOT_VARIABLE: Final = "PIPELINE_RUNTIME_ROOT"
@@ -25,6 +25,8 @@ Has to be the same for all processes of a pipeline.
 """
 
 QUARANTINE: Final = "quarantine"
+NOWHERE: Final = Path("/dev/null/out-of-reach")
+"""A path at which nothing can be looked at or made, and each try is refused at once (ENOTDIR)."""
 _DEFAULT_LOG_DIR: Final = "~/.pipeline/logs"
 
 
@@ -88,6 +90,11 @@ class Places(NamedTuple):
         """Stands while the pipeline is run as a service: producers then start nothing themselves."""
         return self.state_dir / "service.json"
 
+    def out_of_reach(self) -> Places:
+        """Return the places of who must not touch the log directory's volume, which may hang."""
+        is_same = mounts.is_same(self.state_dir, self.log_dir)
+        return self._replace(log_dir=NOWHERE, state_dir=NOWHERE if is_same else self.state_dir)
+
     def runtime(self, name: str) -> Path:
         """Return a file of the runtime directory."""
         return self.runtime_dir / name
@@ -100,6 +107,11 @@ def places_for(log_dir: Path, state_dir: str = "") -> Places:
         if state_dir
         else log_dir / ".pipeline"
     )
+    return places_at(log_dir, state)
+
+
+def places_at(log_dir: Path, state: Path) -> Places:
+    """Return the same for two directories without links in them. Touches neither: they may hang."""
     root = runtime_root()
     device = _device_of(root.parent)
     namespace = processes.pid_namespace()
@@ -194,18 +206,7 @@ def _make_own(path: Path) -> None:
 
 def is_in_memory(path: Path) -> bool:
     """Whether the file system under `path` is tmpfs."""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    try:
-        mounts = Path("/proc/self/mounts").read_text().splitlines()
-    except OSError:
-        return False
-    for line in mounts:
-        _, point, fs_type, *_ = line.split()
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fs_type
-    return kind in ("tmpfs", "ramfs")
+    return mounts.of(Path(os.path.realpath(path))).kind in ("tmpfs", "ramfs")
 
 
 def _device_of(path: Path) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.paths import Places, places_for
+from pipeline.paths import Places, places_at
 from workers.policy import EXIT_CRASH
 
 
@@ -22,8 +22,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--take-over", action="store_true")
     parser.add_argument("--cause", default="")
     parser.add_argument("--restarts", type=int, default=0)
+    parser.add_argument("--hangs", type=int, default=0)
     given = parser.parse_args(arguments)
-    places = places_for(Path(given.log_dir), given.state_dir)
+    places = places_at(Path(given.log_dir), Path(given.state_dir))
     if given.role == "supervisor":
         return _supervise(places, given)
     return _write(places, given)
@@ -38,7 +39,9 @@ def _supervise(places: Places, given: argparse.Namespace) -> int:
 def _write(places: Places, given: argparse.Namespace) -> int:
     from workers import child
 
-    return child.main(places, is_service=given.service, cause=given.cause, restarts=given.restarts)
+    return child.main(
+        places, is_service=given.service, cause=given.cause, restarts=given.restarts, hangs=given.hangs
+    )
 
 
 if __name__ == "__main__":

@@ -1,40 +1,61 @@
-"""The life of a writer process: boot, work, exit code."""
+"""
+The life of a writer process: boot, work, exit code.
+
+The seat comes first, before anything that the log directory's volume could hold up: a writer that gets stuck
+there is then seen by its successor, which is a stand-in (workers/writer.py) until it is gone.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline import launch
 from pipeline.errors import PipelineError
-from pipeline.host.locks import RecordLock
+from pipeline.host import clock
+from pipeline.host.seats import Seat
 from pipeline.paths import create_runtime
 from pipeline.settings import Settings
 from workers.journal import Journal
 from workers.policy import EXIT_BOOT_FAILED, EXIT_DONE, WRITER_SIGNALS
+from workers.stand_in import StandIn
 from workers.writer import Writer
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
 
+_DYING_SEC: Final = 0.5
+_POLL_SEC: Final = 0.02
+_KEPT_LOG: Final = "workers.log"
 
-def main(places: Places, *, is_service: bool, cause: str, restarts: int) -> int:
+
+def main(places: Places, *, is_service: bool, cause: str, restarts: int, hangs: int) -> int:
     """
     Run a writer until it is done.
 
     Whatever goes wrong before it works is a boot failure, and not a crash.
     """
     os.chdir("/")
-    journal = Journal(places.workers_log, "writer")
-    journal.take_over()
     try:
-        lock = _open_lock(places)
-        if lock is None:
+        create_runtime(places)
+        seat = Seat(places.runtime("writer.lock"))
+        if not seat.try_acquire():
             return EXIT_DONE  # another supervisor's writer runs; ours is not needed
-        settings = _settings(places)
-        writer = Writer(places, settings, journal, is_service=is_service)
+    except (OSError, PipelineError):
+        _journal(places).note("cannot start:\n" + traceback.format_exc().rstrip())
+        return EXIT_BOOT_FAILED
+    is_stand_in = not _is_alone(seat)
+    journal = _journal(places, is_stand_in=is_stand_in)
+    try:
+        writer = Writer(
+            places,
+            _settings(places),
+            journal,
+            is_service=is_service,
+            stand_in=StandIn(seat.is_alone, hangs) if is_stand_in else None,
+        )
         _install_signals(writer)
         writer.acquire_append_lock()
         writer.recover(cause, restarts)
@@ -51,11 +72,24 @@ def _settings(places: Places) -> Settings:
     return found.settings if found else Settings()
 
 
-def _open_lock(places: Places) -> RecordLock | None:
-    """Take the lock that says a writer runs here; None when another one has it."""
-    create_runtime(places)
-    lock = RecordLock(places.runtime("writer.lock"))
-    return lock if lock.try_acquire() else None
+def _is_alone(seat: Seat) -> bool:
+    """Whether no killed writer is left; one that is only about to end is waited for."""
+    patience = clock.Deadline(_DYING_SEC)
+    while not seat.is_alone():
+        if patience.has_passed:
+            return False
+        clock.sleep(_POLL_SEC)
+    return True
+
+
+def _journal(places: Places, *, is_stand_in: bool = False) -> Journal:
+    """Return the journal; a stand-in's is in memory until somebody can reach the other one."""
+    kept = places.runtime(_KEPT_LOG)
+    journal = Journal(kept if is_stand_in else places.workers_log, "writer")
+    journal.take_over()
+    if not is_stand_in:
+        journal.note_file(kept)
+    return journal
 
 
 def _install_signals(writer: Writer) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import FallbackError
 from pipeline.host import files
 from pipeline.host.locks import RecordLock
+from pipeline.paths import NOWHERE
 from pipeline.queue import adoption, usage
 from pipeline.storage import fallback_places
 from pipeline.storage.fallback import Fallback
@@ -25,21 +27,27 @@ if TYPE_CHECKING:
 
 
 _FALLBACK_NOTE: Final = "fallback.json"
+_STUCK: Final = "a killed writer is stuck in the kernel"
 _GIVE_UP_AT: Final = 0.25
 """Share of the queue's quota past which nothing waits for a retry."""
 
 
 class Footing:
-    """The append lock of one writer, and the volume that it is on."""
+    """
+    The append lock of one writer, and the volume that it is on.
 
-    def __init__(self, places: Places, settings: Settings) -> None:
+    A stand-in never gets it: a killed writer is stuck there, and so would be who touches anything near it.
+    """
+
+    def __init__(self, places: Places, settings: Settings, *, is_stand_in: bool = False) -> None:
         self._places = places
+        self._is_stand_in = is_stand_in
         self.volume = Volume(places)
         self._fence = Fence(places, settings, self.volume)
         self.error = ""
         """Why the lock could not be had."""
         self.waits_for = ""
-        """The writer's state while it has not got it: "waiting_for_log_dir" or "waiting_for_append_lock"."""
+        """The writer's state while it has not got it, such as "waiting_for_log_dir"."""
 
     @property
     def is_held(self) -> bool:
@@ -59,6 +67,9 @@ class Footing:
     def try_acquire(self) -> bool:
         """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
         self.error = self.waits_for = ""
+        if self._is_stand_in:
+            self.error, self.waits_for = _STUCK, "waiting_for_stuck_writer"
+            return False
         try:
             if self._fence.try_acquire():
                 return True
@@ -87,6 +98,8 @@ class Footing:
 
     def probe(self, pump: Pump, checkpoint: Checkpoint) -> None:
         """See that the log directory takes files, and cut what is marked there. OSError when it does not."""
+        if self._is_stand_in:
+            raise OSError(errno.EBUSY, _STUCK)
         self._fence.probe()
         self.error = ""
         if not pump.retreat.may_touch_files:
@@ -117,32 +130,38 @@ def fallback_for(
     settings: Settings,
     instance: str,
     *,
+    is_stand_in: bool = False,
     beat: Callable[[], None],
     note: Callable[[str], None],
 ) -> Fallback:
     """
-    Return the fallback store of this writer, not yet opened.
+    Return the fallback store of this writer, not yet opened; for a stand-in by the names of places alone.
 
     It stays the same while the runtime directory lives, whatever lock is had: its positions belong to the
     lanes.
     """
     told = files.read_json(places.runtime(_FALLBACK_NOTE)) or {}
-    path = Path(str(told.get("path", "")) or _chosen(places, settings, instance, note))
-    if not told:
+    reach = places.out_of_reach() if is_stand_in else places
+    path = Path(str(told.get("path", "")) or _chosen(places, reach, settings, instance, note))
+    if not told and not path.is_relative_to(NOWHERE):
         try:
             files.write_json(places.runtime(_FALLBACK_NOTE), {"path": str(path)})
         except OSError as error:
             note(f"the place of the fallback store is not noted: {error}")
-    return Fallback.of(places, settings, path, places.instance, beat=beat, note=note)
+    store = Fallback.of(places, settings, path, places.instance, beat=beat, note=note)
+    store.quarantine_dir = reach.quarantine_dir
+    return store
 
 
-def _chosen(places: Places, settings: Settings, instance: str, note: Callable[[str], None]) -> Path:
+def _chosen(
+    places: Places, reach: Places, settings: Settings, instance: str, note: Callable[[str], None]
+) -> Path:
     try:
         place = fallback_places.choose(places, settings.fallback_dir)
-        if places.log_dir.is_dir():
+        if reach.log_dir.is_dir():
             with contextlib.suppress(OSError):  # the runtime directory has it too
                 fallback_places.leave_note(places, place)
         return place.database(instance)
     except FallbackError as error:
         note(str(error))
-        return places.state_dir / "fallback.db"
+        return reach.state_dir / "fallback.db"

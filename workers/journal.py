@@ -19,6 +19,7 @@ from pipeline.host import clock, files
 from pipeline.limits import WORKERS_LOG_BYTES_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -27,30 +28,40 @@ class Journal:
     """
     Appends lines to workers.log, and turns the file over once when it has reached its bound.
 
-    With `waits=False` a thread does the writing: the supervisor must go on while the disk hangs.
+    With `waits=False` a thread does what touches the file: the supervisor must go on while the disk hangs.
     """
 
     def __init__(self, path: Path, role: str, *, waits: bool = True) -> None:
         self.path = path
         self.role = role
         self._fd = -1
-        self._lines: queue.SimpleQueue[str] | None = None if waits else queue.SimpleQueue()
-        if self._lines is not None:
-            threading.Thread(
-                target=self._write_lines, args=(self._lines,), name="journal", daemon=True
-            ).start()
+        self._work: queue.SimpleQueue[Callable[[], None]] | None = None if waits else queue.SimpleQueue()
+        if self._work is not None:
+            threading.Thread(target=self._work_off, args=(self._work,), name="journal", daemon=True).start()
 
     def note(self, message: str) -> None:
         """Write one line. Never raises: the disk may be what is wrong."""
         line = f"{clock.wall_text()} {self.role}[{os.getpid()}] {message}\n"
-        if self._lines is None:
-            self._write(line)
-        else:
-            self._lines.put(line)
+        self._do(lambda: self._write(line))
 
-    def _write_lines(self, lines: queue.SimpleQueue[str]) -> None:
+    def note_file(self, path: Path) -> None:
+        """Take over the lines of another journal, and remove it: of who could not reach this one."""
+        try:
+            text = path.read_text(errors="replace")
+        except OSError:
+            return
+        self._do(lambda: self._write(text))
+        files.remove(path)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        if self._work is None:
+            work()
+        else:
+            self._work.put(work)
+
+    def _work_off(self, work: queue.SimpleQueue[Callable[[], None]]) -> None:
         while True:
-            self._write(lines.get())
+            work.get()()
 
     def _write(self, line: str) -> None:
         try:
@@ -62,6 +73,9 @@ class Journal:
     def take_over(self) -> None:
         """Send uncaught exceptions and the stack dump of SIGABRT here."""
         sys.excepthook = self._on_uncaught
+        self._do(self._take_stacks)
+
+    def _take_stacks(self) -> None:
         try:
             self._open()
             faulthandler.enable(self._fd)

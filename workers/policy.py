@@ -41,6 +41,8 @@ class History:
     restarts: int = 0
     failures: int = 0
     boot_failures: int = 0
+    hangs: int = 0
+    """In a row, none of which came after a calm time."""
 
     def after(self, exit_code: int, ran_sec: float) -> History:
         """Return the history with one more end of a worker."""
@@ -48,7 +50,12 @@ class History:
             return replace(self, restarts=self.restarts + 1, failures=0, boot_failures=0)
         failures = 1 if ran_sec >= CALM_SEC else self.failures + 1
         boot_failures = self.boot_failures + 1 if exit_code == EXIT_BOOT_FAILED else 0
-        return History(self.restarts + 1, failures, boot_failures)
+        return History(self.restarts + 1, failures, boot_failures, self.hangs)
+
+    def after_hang(self, ran_sec: float) -> History:
+        """Return the history with one more worker that worked for so long, then got stuck in the kernel."""
+        hangs = 1 if ran_sec >= CALM_SEC else self.hangs + 1
+        return replace(self, restarts=self.restarts + 1, failures=0, boot_failures=0, hangs=hangs)
 
     @property
     def delay_sec(self) -> float:
@@ -63,3 +70,16 @@ class History:
     def has_given_up(self) -> bool:
         """Whether starting again is pointless."""
         return self.boot_failures >= BOOT_FAILURES_MAX
+
+
+def cause_of(code: int) -> str:
+    """Return what is said of a worker that ended with this exit code, negative for a signal."""
+    if code >= 0:
+        return {EXIT_DONE: "", EXIT_REPLACE: "replaced", EXIT_BOOT_FAILED: "could not start"}.get(
+            code, f"exit code {code}"
+        )
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name} (out of memory, perhaps)" if name == "SIGKILL" else name

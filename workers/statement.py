@@ -18,6 +18,7 @@ def of(writer: Writer) -> dict[str, Any]:
     said: dict[str, Any] = {
         "pid": os.getpid(),
         "state": writer.state,
+        "is_stand_in": writer.is_stand_in,
         "append_error": writer.append_error,
         "append_lock_holder": writer.append_lock_holder,
         "last_error": writer.append_error,
@@ -62,5 +63,5 @@ def _fallback(writer: Writer) -> dict[str, Any]:
         "path": str(store.path),
         "max_bytes": store.max_bytes,
         "error": writer.delivery.fallback_error,
-        "is_same_mount": fallback_places.is_same_mount(store.path, writer.places.log_dir),
+        "is_same_mount": fallback_places.is_same_mount(store.path, writer.home.log_dir),
     }

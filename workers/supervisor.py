@@ -16,16 +16,18 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from pipeline import launch
-from pipeline.host import clock, failpoint, files, locks, processes, stderr
-from pipeline.host.locks import GateLock, RecordLock
+from pipeline.host import clock, failpoint, files, processes, seats, stderr
+from pipeline.host.locks import GateLock
+from pipeline.host.seats import Seat
 from pipeline.paths import Places, create_runtime
-from pipeline.storage.directories import make_belongings
 from workers import departure, rereading
 from workers.endpoints import Endpoints
 from workers.journal import Journal
-from workers.policy import EXIT_BOOT_FAILED, EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, WRITER_SIGNALS, History
+from workers.policy import EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, WRITER_SIGNALS, History, cause_of
 from workers.rereading import Rereading
+from workers.stuck import STUCK_MAX, STUCK_SEC, StuckWriters
 from workers.viewpoint import Viewpoint
+from workers.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,7 @@ _LATE_SEC: Final = 2.0
 _TAKE_OVER_SEC: Final = 15.0
 _ABORT_GRACE_SEC: Final = 1.0
 _STOP_MARGIN_SEC: Final = 5.0
+_LEAVE_SEC: Final = 5.0
 
 
 class Supervisor:
@@ -60,20 +63,30 @@ class Supervisor:
         self.crashed_at: float | None = None
         self._grace_from = clock.monotonic()
         self._ticked_at = clock.monotonic()
-        self._aborted_at = 0.0
+        self._aborted_at = self._killed_at = 0.0
+        self.stuck = StuckWriters(places)
         self._stop_by = 0.0
         # Who leaves in order takes this file away: what still says it is here was killed, and its writer with
         # it.
         was_killed = places.runtime("supervisor.json").exists()
         self._cause = "the workers were killed" if was_killed else ""
-        self._is_published: bool | None = None
-        viewpoint = Viewpoint(self)
-        self.endpoints = Endpoints(self.settings.health_host, self.settings.health_port, viewpoint.health)
+        self._viewpoint = Viewpoint(self)
+        self.endpoints = Endpoints(
+            self.settings.health_host, self.settings.health_port, self._viewpoint.health
+        )
         self.endpoints.serve()
+        about = {
+            "pid": os.getpid(),
+            "version": launch.VERSION,
+            "address": self.endpoints.address,
+            "service": is_service,
+            "instance": places.instance,
+        }
+        self._whereabouts = Whereabouts(places, about, journal.note)
 
     def run(self) -> int:
         """Supervise until nothing is left to do; returns the exit code."""
-        self._publish()
+        self._whereabouts.publish(self.settings)
         while True:
             self._tick()
             if self._is_over():
@@ -94,8 +107,7 @@ class Supervisor:
         self._take_settings()
         self._mind_writer()
         self._mend_runtime()
-        if not self._is_published:
-            self._publish()
+        self._whereabouts.publish(self.settings)
 
     def _pause(self) -> None:
         ready, _, _ = select.select([self._wake], [], [], _TICK_SEC)
@@ -137,6 +149,7 @@ class Supervisor:
         self._signal_writer(signal.SIGTERM)
 
     def _mind_writer(self) -> None:
+        self.stuck.look()
         if self.writer is not None:
             code = self.writer.poll()
             if code is not None:
@@ -158,10 +171,13 @@ class Supervisor:
     def _needs_writer(self) -> bool:
         if self.stop_signal or self.history.has_given_up or clock.monotonic() < self._start_at:
             return False
+        if self.stuck:
+            return len(self.stuck) < STUCK_MAX
         return self.last_exit != EXIT_DONE or self.history.restarts == 0 or departure.has_lanes(self.places)
 
     def _start_writer(self) -> None:
         """Start a writer, or adopt the one that an earlier supervisor left."""
+        self._aborted_at = self._killed_at = 0.0
         running = launch.writer_pid(self.places)
         if running:
             self.adopted_pid = running
@@ -172,7 +188,8 @@ class Supervisor:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, WRITER_SIGNALS)
         self.writer = subprocess.Popen(
             [sys.executable, "-P", "-m", "workers", "writer", *launch.place_arguments(self.places), *extra,
-             "--cause", self._cause, "--restarts", str(self.history.restarts)],
+             "--cause", self._cause, "--restarts", str(self.history.restarts),
+             "--hangs", str(self.history.hangs)],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -182,7 +199,6 @@ class Supervisor:
         failpoint.reach("supervisor.writer_started")
         threading.Thread(target=self._wake_at_end, args=(self.writer,), daemon=True).start()
         self._started_at = self._grace_from = clock.monotonic()
-        self._aborted_at = 0.0
 
     def _wake_at_end(self, process: subprocess.Popen[bytes]) -> None:
         """Wake the loop the moment the writer ends: it writes again within a second."""
@@ -199,7 +215,7 @@ class Supervisor:
         ran = clock.monotonic() - self._started_at
         self.history = self.history.after(code, ran)
         self._start_at = clock.monotonic() + self.history.delay_sec
-        self._cause = _cause(code)
+        self._cause = cause_of(code)
         if code not in (EXIT_DONE, EXIT_REPLACE):
             self.crashed_at = clock.monotonic()
             self.journal.note(f"the writer ended after {ran:.1f} s: {self._cause}")
@@ -208,7 +224,7 @@ class Supervisor:
         """
         Replace a writer that hangs: SIGABRT for its stack, then SIGKILL.
 
-        Its successor waits for the append lock.
+        One that is stuck in the kernel survives both for a while; its successor is a stand-in.
         """
         if self.heartbeat_age() <= self.settings.heartbeat_timeout_sec:
             return
@@ -221,6 +237,19 @@ class Supervisor:
             self._signal_writer(signal.SIGCONT)
         elif now - self._aborted_at > _ABORT_GRACE_SEC and pid:
             self._signal_writer(signal.SIGKILL)
+            self._killed_at = self._killed_at or now
+            if now - self._killed_at > STUCK_SEC and processes.is_condemned(pid):
+                self._leave_stuck(pid)
+
+    def _leave_stuck(self, pid: int) -> None:
+        age = self.heartbeat_age()
+        self.stuck.add(pid, self.writer, age)
+        self.history = self.history.after_hang(clock.monotonic() - self._started_at - age)
+        self._cause = f"hangs in the kernel ({processes.state_letter(pid)})"
+        self.journal.note(f"the writer {pid} {self._cause}, killed; a stand-in comes until it is gone")
+        self.writer, self.adopted_pid = None, 0
+        self.last_exit = -signal.SIGKILL
+        self.crashed_at = clock.monotonic()
 
     def heartbeat_age(self) -> float:
         """Return the age of the writer's heartbeat in seconds, at most as old as the last fresh interval."""
@@ -249,13 +278,32 @@ class Supervisor:
                 return False
             self._signal_writer(signal.SIGKILL)
         if self.stop_signal:
-            departure.leave(self.places, keep_lanes=departure.has_lanes(self.places))
-            if self.is_service:
-                departure.mark_service(self.places)
+            self._leave_within(_LEAVE_SEC)
             return True
+        if self.stuck:
+            return False
         if self.last_exit != EXIT_DONE or self.history.restarts == 0:
             return False
         return self._leave_if_alone()
+
+    def _leave_within(self, seconds: float) -> None:
+        """Leave in order, as far as that is done in time: the log directory may hang."""
+        if self.is_service and self.stuck:
+            launch.hold_back(self.places)  # where service.json is said to be may be what hangs
+        leaving = threading.Thread(target=self._leave, name="leave", daemon=True)
+        leaving.start()
+        leaving.join(seconds if self.stuck else None)
+
+    def _leave(self) -> None:
+        self._settle()
+        departure.leave(self.places, keep_lanes=bool(self.stuck) or departure.has_lanes(self.places))
+        if self.is_service:
+            departure.mark_service(self.places)
+
+    def _settle(self) -> None:
+        """See that no thread of ours makes a file that would stay behind us."""
+        self._viewpoint.close()
+        self._whereabouts.settle()
 
     def _leave_if_alone(self) -> bool:
         gate = GateLock(self.places.runtime("attach.lock"))
@@ -267,6 +315,7 @@ class Supervisor:
         try:
             if departure.has_lanes(self.places):
                 return False
+            self._settle()
             departure.leave(self.places, keep_lanes=False)
         finally:
             gate.release()
@@ -277,35 +326,15 @@ class Supervisor:
         if self.lock.is_current() or not self.places.log_dir.parent.exists():
             return
         create_runtime(self.places)
-        again = RecordLock(self.places.runtime("supervisor.lock"))
+        again = Seat(self.places.runtime("supervisor.lock"))
         if not again.try_acquire():
             return
         self.lock = again
         launch.publish_settings(self.places, self.rereading.in_force)
-        self._publish()
+        self._whereabouts.renew()
         self.journal.note("the runtime directory was removed; made again")
 
-    lock: RecordLock
-
-    def _publish(self) -> None:
-        about = {
-            "pid": os.getpid(),
-            "version": launch.VERSION,
-            "address": self.endpoints.address,
-            "service": self.is_service,
-            "instance": self.places.instance,
-        }
-        try:
-            files.write_json(self.places.runtime("supervisor.json"), about)
-            make_belongings(self.places, self.settings)
-            path = self.places.belongings_dir / "supervisor.json"
-            files.write_json(path, about, is_only_writer=True)
-        except OSError as error:
-            if self._is_published is not False:
-                self.journal.note(f"cannot say where we are, will try again: {error}")
-            self._is_published = False
-        else:
-            self._is_published = True
+    lock: Seat
 
 
 def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
@@ -314,7 +343,7 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     create_runtime(places)
     journal = Journal(places.workers_log, "supervisor", waits=False)
     journal.take_over()
-    lock = RecordLock(places.runtime("supervisor.lock"))
+    lock = Seat(places.runtime("supervisor.lock"))
     published = launch.published_settings(places)
     if takes_over:
         _ask_to_leave(places)
@@ -338,12 +367,12 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
 
 
 def _ask_to_leave(places: Places) -> None:
-    pid = locks.holder(places.runtime("supervisor.lock"))
+    pid = seats.holder(places.runtime("supervisor.lock"))
     if pid and pid > 0:
         os.kill(pid, signal.SIGTERM)
 
 
-def _acquire(lock: RecordLock, timeout_sec: float) -> bool:
+def _acquire(lock: Seat, timeout_sec: float) -> bool:
     deadline = clock.Deadline(timeout_sec)
     while not lock.try_acquire():
         if deadline.has_passed:
@@ -363,15 +392,3 @@ def _install_signals(note: Callable[[int, object], None], wake_fd: int) -> None:
 def _is_there(pid: int) -> bool:
     """Whether a process that is not our child still runs; nobody may be in a hurry to reap it."""
     return processes.start_ticks(pid) != 0 and not processes.is_zombie(pid)
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return {EXIT_DONE: "", EXIT_REPLACE: "replaced", EXIT_BOOT_FAILED: "could not start"}.get(
-            code, f"exit code {code}"
-        )
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"{name} (out of memory, perhaps)" if name == "SIGKILL" else name

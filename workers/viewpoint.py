@@ -25,6 +25,8 @@ class Viewpoint:
         self._supervisor = supervisor
         self._places = supervisor.places
         self._disk_depth = depth.Depth()
+        self._noting = threading.Lock()
+        self._is_closed = False
         threading.Thread(target=self._measure_disk, name="disk-depth", daemon=True).start()
 
     def health(self) -> dict[str, Any]:
@@ -35,6 +37,7 @@ class Viewpoint:
             Facts(
                 settings=mine.settings,
                 writer=self._writer(),
+                stuck=mine.stuck.views(),
                 supervisor=WorkerView(
                     "supervisor", os.getpid(), "running", rss_bytes=processes.resident_bytes()
                 ),
@@ -49,6 +52,11 @@ class Viewpoint:
             )
         )
 
+    def close(self) -> None:
+        """Note nothing in the runtime directory any more: it is going to be removed."""
+        with self._noting:
+            self._is_closed = True
+
     def _writer(self) -> WorkerView:
         mine = self._supervisor
         pid = mine.writer_pid()
@@ -59,6 +67,8 @@ class Viewpoint:
             heartbeat_age_sec=round(mine.heartbeat_age(), 3) if pid else 0.0,
             restarts=mine.history.restarts,
             rss_bytes=processes.resident_bytes(pid) if pid else 0,
+            kernel_state=processes.state_letter(pid) if pid else "",
+            waits_in=processes.waits_in(pid) if pid else "",
             crashed_age_sec=None if mine.crashed_at is None else clock.monotonic() - mine.crashed_at,
         )
 
@@ -69,6 +79,12 @@ class Viewpoint:
 
     def _measure_disk(self) -> None:
         """Measure for ever: the disk may hang, and what was measured last is then the best there is."""
+        noted = -1
         while True:
             self._disk_depth = depth.measure(self._places.disk_lanes_dir)
+            used = usage.used_bytes(self._places.disk_lanes_dir)
+            with self._noting:
+                if used != noted and not self._is_closed:
+                    usage.note_disk_bytes(self._places, used)
+            noted = used
             clock.sleep(_DISK_DEPTH_SEC)

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
-from pipeline.delivery import recovery
+from pipeline.delivery import control, recovery
 from pipeline.delivery.checkpoint import Checkpoint
 from pipeline.delivery.control import ControlPage
 from pipeline.delivery.delivery import Delivery
@@ -20,7 +20,7 @@ from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
 from pipeline.host import clock, failpoint, files
-from pipeline.host.locks import RecordLock
+from pipeline.host.seats import Seat
 from pipeline.limits import POLL_BUSY_SEC, POLL_IDLE_SEC
 from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
@@ -38,6 +38,7 @@ from workers.replayer import Replayer
 if TYPE_CHECKING:
     from pipeline.settings import Settings
     from workers.journal import Journal
+    from workers.stand_in import StandIn
 
 IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
@@ -54,8 +55,20 @@ _LAST_TRIES: Final = 3
 class Writer:
     """One life of the writer process."""
 
-    def __init__(self, places: Places, settings: Settings, journal: Journal, *, is_service: bool) -> None:
-        self.places = places
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings,
+        journal: Journal,
+        *,
+        is_service: bool,
+        stand_in: StandIn | None = None,
+    ) -> None:
+        self.home = places
+        """The places by their names; `places` are those that may be touched."""
+        self.is_stand_in = stand_in is not None
+        self._stand_in = stand_in
+        self.places = places.out_of_reach() if stand_in else places
         self.settings = settings
         self.journal = journal
         self.is_service = is_service
@@ -66,7 +79,7 @@ class Writer:
         self.stop_signal = 0
         self._pulse = Pulse(places)
         self.beat = self._pulse.beat
-        self._footing = Footing(places, settings)
+        self._footing = Footing(self.places, settings, is_stand_in=self.is_stand_in)
         self._synced_at = clock.monotonic()
         self._status_at = 0.0
         self._adopted_at = clock.monotonic()
@@ -87,7 +100,7 @@ class Writer:
 
     def acquire_append_lock(self) -> None:
         """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
-        give_up_at = clock.monotonic() + _LOCK_PATIENCE_SEC
+        give_up_at = clock.monotonic() + (0.0 if self.is_stand_in else _LOCK_PATIENCE_SEC)
         while not self._footing.try_acquire() and clock.monotonic() < give_up_at:
             self.state = self._footing.waits_for
             self.beat()
@@ -100,13 +113,20 @@ class Writer:
         self.state = "recovering"
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
-        self.lanes = Lanes(self.places, self.is_own)
+        self.lanes = Lanes(self.places, self.is_own, sees_all=not self.is_stand_in)
         instance, volume = self._footing.instance, self._footing.volume
         self.checkpoint = Checkpoint(self.places.state_dir, instance)
         self.days = Days(self.places, self.settings, instance, self._note_file_change, volume)
+        if self.is_stand_in:
+            control.detach(self.places.runtime("control"))
         self.page = ControlPage(self.places.runtime("control"))
         self.fallback = fallback_for(
-            self.places, self.settings, instance, beat=self.beat, note=self.journal.note
+            self.home,
+            self.settings,
+            instance,
+            is_stand_in=self.is_stand_in,
+            beat=self.beat,
+            note=self.journal.note,
         )
         self.pump = Pump(
             self.lanes, self.page, self.days, self.checkpoint, self.settings, self.fallback, self.beat
@@ -128,7 +148,8 @@ class Writer:
         self.finisher = Finisher(self)
         self.replayer = Replayer(self)
         self.announcer.started(cause, restarts)
-        began = f"started ({cause or 'first start'}), recovered by {self.recovered_by}"
+        role = "stand-in" if self.is_stand_in else "started"
+        began = f"{role} ({cause or 'first start'}), recovered by {self.recovered_by}"
         self.journal.note(f"{began}, adopted {len(adopted)} lanes")
         self.state = "writing"
 
@@ -258,9 +279,7 @@ class Writer:
     def _watch_supervisor(self) -> None:
         """See that there is a supervisor; start one when ours died."""
         if launch.supervisor_pid(self.places) is None and not self.stop_signal:
-            launch.start_supervisor(
-                self.places, self.settings, extra=("--service",) if self.is_service else ()
-            )
+            launch.start_supervisor(self.home, self.settings, extra=("--service",) if self.is_service else ())
 
     def _mend_runtime(self) -> None:
         """
@@ -273,7 +292,7 @@ class Writer:
         create_runtime(self.places)
         self.journal.note("the runtime directory was removed; made again")
         self._pulse.renew()
-        self._lock_again = RecordLock(self.places.runtime("writer.lock"))
+        self._lock_again = Seat(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
 
@@ -292,7 +311,7 @@ class Writer:
             for lane in self.lanes.all():
                 self.lanes.remove(lane)
             return EXIT_DONE
-        if self.stop_signal == signal.SIGUSR2:
+        if self.stop_signal == signal.SIGUSR2 or (self._stand_in and self._stand_in.is_over()):
             self._own.note_ending()
             return EXIT_REPLACE
         if self.stop_signal and self._is_drained():
@@ -305,7 +324,7 @@ class Writer:
 
     def _has_nobody_and_nowhere(self) -> bool:
         """Whether the log directory is gone, and every producer with all that it emitted written."""
-        if self.places.log_dir.is_dir():
+        if self.is_stand_in or self.places.log_dir.is_dir():
             return False
         others = [lane.tailer for lane in self.lanes.all() if not self.is_own(lane.producer)]
         return all(tailer.is_ended and not tailer.has_pending() for tailer in others)
@@ -314,7 +333,7 @@ class Writer:
         return all(self.is_own(lane.producer) for lane in self.lanes.all())
 
     def _has_been_alone(self) -> bool:
-        if not self._is_alone() or (self.append_error and self.delivery.fallback_error):
+        if self.is_stand_in or not self._is_alone() or (self.append_error and self.delivery.fallback_error):
             self._alone_since = 0.0
             return False
         self._alone_since = self._alone_since or clock.monotonic()

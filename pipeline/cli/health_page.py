@@ -76,11 +76,17 @@ def _worker(view: dict[str, Any]) -> tuple[str, ...]:
     return (
         visible(str(view.get("role", ""))),
         str(view["pid"]) if is_there else "-",
-        visible(str(view.get("state", ""))),
+        _worker_state(view),
         f"{age(view.get('heartbeat_age_sec', 0))} ago" if beats else "-",
         str(view.get("restarts", 0)),
         size(view.get("rss_bytes", 0)) if is_there else "-",
     )
+
+
+def _worker_state(view: dict[str, Any]) -> str:
+    state = visible(str(view.get("state", "")))
+    where = " ".join(visible(str(view[key])) for key in ("kernel_state", "waits_in") if view.get(key))
+    return f"{state} ({where})" if state == "stuck" and where else state
 
 
 def _queue(document: dict[str, Any]) -> Iterator[str]:

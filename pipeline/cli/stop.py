@@ -13,7 +13,7 @@ from pipeline import launch
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, running_supervisor, shown, timeout_option
 from pipeline.cli.waiting import wait_until
-from pipeline.host import clock, files
+from pipeline.host import clock
 from pipeline.queue import depth
 
 if TYPE_CHECKING:
@@ -69,18 +69,13 @@ def stop(places: Places, timeout_sec: float) -> bool:
     """Stop the workers and hold producers back; whether they ended in time."""
     if launch.supervisor_pid(places) is None and launch.writer_pid(places):
         # The supervisor was killed just now. The writer would start another one; it is asked itself.
-        hold_back(places)
+        launch.hold_back(places)
         os.kill(int(launch.writer_pid(places) or 0), signal.SIGTERM)
     else:
         pid = running_supervisor(places)
-        hold_back(places)
+        launch.hold_back(places)
         os.kill(pid, signal.SIGTERM)
     return wait_until(lambda: not _is_running(places), timeout_sec, lambda: _waiting_line(places))
-
-
-def hold_back(places: Places) -> None:
-    """Say that an operator wants the pipeline to stand still: producers then start nothing."""
-    files.write_json(places.runtime(launch.STOPPED_MARK), {"stopped": clock.wall_text(), "pid": os.getpid()})
 
 
 def _is_running(places: Places) -> bool:

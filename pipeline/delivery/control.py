@@ -59,6 +59,12 @@ _PAGE_BYTES: Final = _SYNCED_OFFSET + 2 * _SYNCED_BYTES_MAX
 require(_HEAD.size <= _INTENTS_OFFSET, "the control page's head fits its room")
 
 
+def detach(path: Path) -> None:
+    """Put a copy in place of a page: what a killed writer that is not gone yet has open is then nobody's."""
+    if path.exists():
+        files.replace(path, path.read_bytes())
+
+
 class Intent(NamedTuple):
     """One append: to which file, where, and from which slices."""
 

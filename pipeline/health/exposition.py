@@ -39,14 +39,23 @@ def _plain(*path: str) -> Callable[[dict[str, Any]], Samples]:
 
 def _per_worker(field: str) -> Callable[[dict[str, Any]], Samples]:
     def read(health: dict[str, Any]) -> Samples:
-        for worker in health["workers"]:
+        for worker in _at_work(health):
             yield {"role": worker["role"]}, worker[field]
 
     return read
 
 
+def _at_work(health: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one worker of each role; a stuck one is there beside the one that works."""
+    return [worker for worker in health["workers"] if worker["state"] != "stuck"]
+
+
+def _stuck(health: dict[str, Any]) -> Samples:
+    yield {}, float(len(health["workers"]) - len(_at_work(health)))
+
+
 def _worker_up(health: dict[str, Any]) -> Samples:
-    for worker in health["workers"]:
+    for worker in _at_work(health):
         yield {"role": worker["role"]}, float(worker["state"] == "running")
 
 
@@ -80,6 +89,7 @@ METRICS: Final = (
     Metric("pipeline_status", "gauge", "1 for the status that health has now.", _status),
     Metric("pipeline_reason", "gauge", "1 for each reason why health is not ok.", _reasons),
     Metric("pipeline_worker_up", "gauge", "Whether a worker runs.", _worker_up),
+    Metric("pipeline_workers_stuck", "gauge", "Killed workers that are still there.", _stuck),
     Metric("pipeline_worker_restarts_total", "counter", "Restarts of a worker.", _per_worker("restarts")),
     Metric(
         "pipeline_worker_heartbeat_age_seconds",

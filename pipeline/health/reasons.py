@@ -44,6 +44,11 @@ REASONS: Final[dict[str, Reason]] = {
         "The writer's heartbeat is older than heartbeat_timeout_sec; it is being replaced.",
         "If it comes back, look for a hanging disk.",
     ),
+    "writer_stuck": Reason(
+        DEGRADED,
+        "A writer was killed and is still there, stuck in the kernel or frozen. A stand-in writes meanwhile.",
+        "Mend the volume that it waits for, or thaw it; `workers` has its pid, and what it waits in.",
+    ),
     "writer_restarted": Reason(
         DEGRADED,
         "The writer was restarted after a crash in the last 10 s.",

@@ -24,7 +24,7 @@ class WorkerView:
     """
     A worker as the supervisor sees it.
 
-    `state`: running, stopped (by a signal), starting, down, boot_failed.
+    `state`: running, stopped (by a signal), stuck (killed, and still there), down, boot_failed.
     """
 
     role: str
@@ -34,6 +34,10 @@ class WorkerView:
     restarts: int = 0
     rss_bytes: int = 0
     crashed_age_sec: float | None = None
+    kernel_state: str = ""
+    """The kernel's letter: R, S, D (waits for a disk and hears no signal, or is frozen), T, Z."""
+    waits_in: str = ""
+    """The kernel function that it waits in, where that is told."""
 
 
 @dataclass
@@ -44,6 +48,8 @@ class Facts:
     writer: WorkerView
     supervisor: WorkerView
     depth: Depth
+    stuck: list[WorkerView] = field(default_factory=list)
+    """Writers that were killed and are still there."""
     said: dict[str, Any] = field(default_factory=dict)
     """What the writer last said of itself (writer.json)."""
     complaints: list[str] = field(default_factory=list)
@@ -65,7 +71,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "reasons": codes,
         "service": facts.is_service,
         "address": facts.address,
-        "workers": [asdict(view) for view in (facts.supervisor, facts.writer)],
+        "workers": [asdict(view) for view in (facts.supervisor, facts.writer, *facts.stuck)],
         "queue": {
             **depth.as_dict(),
             "quota_bytes": _quota(facts.settings),
@@ -104,6 +110,7 @@ def _writer_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("writer_boot_failed", writer.state == "boot_failed"),
         ("heartbeat_stale", is_there and age > limit),
         ("writer_not_responding", is_there and NOT_RESPONDING_SEC < age <= limit),
+        ("writer_stuck", bool(facts.stuck)),
         ("writer_restarted", recent),
     ]
 

@@ -26,19 +26,23 @@ _FLOCK: Final = struct.Struct("@hhqqi4x")
 
 
 class RecordLock:
-    """A whole-file record lock; `path` is created when missing."""
+    """A record lock, of a whole file or of one byte of it; `path` is created when missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
-    def try_acquire(self) -> bool:
+    def try_acquire(self, byte: int | None = None) -> bool:
         """Take the lock unless another process has it."""
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, *_range(byte))
         except (BlockingIOError, PermissionError):
             return False
         return True
+
+    def release(self, byte: int) -> None:
+        """Give the lock on one byte up."""
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, *_range(byte))
 
     def is_current(self) -> bool:
         """Whether the path still leads to the file that was locked."""
@@ -54,13 +58,19 @@ class RecordLock:
             self.fd = -1
 
 
-def holder_of(fd: int) -> int | None:
+def _range(byte: int | None) -> tuple[int, int]:
+    """Return (length, start) of a byte; length 0 is to the end of the file, whatever its size."""
+    return (0, 0) if byte is None else (1, byte)
+
+
+def holder_of(fd: int, byte: int | None = None) -> int | None:
     """
-    Return the pid of the process holding the record lock on an open file, None when it is free.
+    Return the pid of a process holding a record lock on an open file, None when it is free.
 
     0 or a negative number is a holder in another pid namespace.
     """
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    length, start = _range(byte)
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else int(pid)
 

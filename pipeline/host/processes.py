@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,46 @@ def program_name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def is_condemned(pid: int) -> bool:
+    """
+    Whether SIGKILL has been sent to a process that is still there, and no thread of it is running.
+
+    Such a process is in the kernel or frozen. It may end the system call that it is in, and executes no
+    instruction of its own program any more, whatever thaws it: the kernel looks for signals on the way back.
+    """
+    if not _is_condemned(f"/proc/{pid}/status"):
+        return False
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    return all(_is_condemned(f"/proc/{pid}/task/{thread}/status") for thread in threads)
+
+
+def _is_condemned(status: str) -> bool:
+    try:
+        text = Path(status).read_bytes()
+    except OSError:
+        return True  # that thread has ended
+    state = _said(text, b"State")[:1]
+    pending = int(_said(text, b"SigPnd"), 16) | int(_said(text, b"ShdPnd"), 16)
+    return state in b"ZX" or (state != b"R" and bool(pending >> (signal.SIGKILL - 1) & 1))
+
+
+def _said(status: bytes, name: bytes) -> bytes:
+    """Return what stands behind a name in /proc/PID/status (proc(5))."""
+    return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
+
+
+def waits_in(pid: int) -> str:
+    """Return the kernel function that a process waits in, empty where the kernel does not tell."""
+    try:
+        name = Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+    return "" if name == "0" else name
 
 
 def resident_bytes(pid: int | None = None) -> int:
@@ -143,15 +184,11 @@ def launch_detached(command: list[str], environment: dict[str, str]) -> None:
 
 
 def _hold_sigchld() -> set[int]:
-    import signal
-
     return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})}
 
 
 def _release_sigchld(mask_before: set[int]) -> None:
     """Swallow the SIGCHLD of the shell, but give it back when a child of the application ended meanwhile."""
-    import signal
-
     if int(signal.SIGCHLD) in mask_before:
         return
     if signal.SIGCHLD in signal.sigpending():

@@ -20,6 +20,7 @@ from pipeline.paths import Places, create_runtime
 from pipeline.queue.layout import (
     ABOUT_OFFSET,
     COUNTED,
+    ON_DISK_OFFSET,
     POSITION,
     counter_offset,
     pack_about,
@@ -96,6 +97,10 @@ class Lane:
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
         self.disk_dir = None
+        for (
+            fd
+        ) in self._fds():  # first: who cannot see the disk has to know that there may be more of this lane
+            files.pwrite_all(fd, b"\1", ON_DISK_OFFSET)
         parent = self.places.disk_lanes_dir
         _require_volume(self.places)
         files.make_private(parent)

@@ -109,9 +109,13 @@ class WatchedLane:
 
 
 class Lanes:
-    """The lanes of one instance. `is_own` tells the writer's own lanes, whose locks it must never test."""
+    """
+    The lanes of one instance. `is_own` tells the writer's own lanes, whose locks it must never test.
 
-    def __init__(self, places: Places, is_own: Callable[[str], bool]) -> None:
+    Who does not see the disk takes no lane for ended that has gone on there, and reads what it sees of it.
+    """
+
+    def __init__(self, places: Places, is_own: Callable[[str], bool], *, sees_all: bool = True) -> None:
         self.places = places
         self.watched: dict[str, WatchedLane] = {}
         self.removed: list[str] = []
@@ -119,6 +123,7 @@ class Lanes:
         self._left: dict[Path, str] = {}
         """Directories of finished lanes, by producer, that could not be removed yet: they are no lanes."""
         self._is_own = is_own
+        self._sees_all = sees_all
         self._disk_due = 0.0
 
     def all(self) -> list[WatchedLane]:
@@ -223,6 +228,7 @@ class Lanes:
             return
         lane.adopt_directory(directory)
         lane.refresh_about()
+        lane.tailer.is_whole = self._is_whole(lane)
 
     def _has_ended(self, lane: WatchedLane) -> bool:
         if self._is_own(lane.producer) or lane.is_locked():
@@ -237,6 +243,12 @@ class Lanes:
             and now - lane.free_since < LANE_GRACE_SEC
         ):
             return False
+        if not self._is_whole(lane):
+            return False
         self._scan_directory(self.places.disk_lanes_dir)
         self.end(lane)
         return True
+
+    def _is_whole(self, lane: WatchedLane) -> bool:
+        """Whether no part of a lane may be where we do not look."""
+        return self._sees_all or not lane.about.has_disk

@@ -78,6 +78,8 @@ _KINDS: Final = frozenset({"seg", "taken"})
 ALIVE_BYTES: Final = 4096
 ALIVE: Final = ord("A")
 ENDING: Final = ord("E")
+ON_DISK_OFFSET: Final = 2
+"""Not 0 in the lane's place in memory: it has gone on to the disk, and may come back."""
 COUNTERS_OFFSET: Final = 64
 _COUNTERS: Final = struct.Struct("=8Q")
 ABOUT_OFFSET: Final = 128
@@ -220,6 +222,8 @@ class About(NamedTuple):
     signal: int
     dropped: tuple[int, ...]
     process: dict[str, Any]
+    has_disk: bool = False
+    """Whether the lane may have segments on the disk."""
 
 
 def pack_alive(process: dict[str, Any]) -> bytes:
@@ -245,7 +249,8 @@ def unpack_alive(data: bytes) -> About:
         process = orjson.loads(data[ABOUT_OFFSET:].rstrip())
     except ValueError:
         process = {}
-    return About(data[0], data[1], _COUNTERS.unpack_from(data, COUNTERS_OFFSET)[:_TOLD], process)
+    dropped = _COUNTERS.unpack_from(data, COUNTERS_OFFSET)[:_TOLD]
+    return About(data[0], data[1], dropped, process, data[ON_DISK_OFFSET] != 0)
 
 
 def counter_offset(reason: str) -> int:

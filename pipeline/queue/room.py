@@ -41,12 +41,16 @@ class Room:
 
     def kinds(self, size: int, *, reserve: bool, prefers_memory: bool = False) -> tuple[Kind, ...]:
         """Return where a segment of this size may go, best place first; none where the quota forbids it."""
-        places = self._places
-        memory, disk = usage.used_bytes(places.lanes_dir), usage.used_bytes(places.disk_lanes_dir)
+        lanes_dir = self._places.lanes_dir
+        memory = usage.used_bytes(lanes_dir)
+        is_in_share = memory + size <= usage.memory_share_bytes(lanes_dir, self.quota)
+        # The disk may hang, so who needs no room there goes by what was last seen of it.
+        is_look_needed = self.place == "disk" or not is_in_share
+        disk = usage.disk_bytes(self._places, is_look_needed=is_look_needed)
         self.is_pressed = memory + disk + size > self.quota * PRESSURE_AT
         if memory + disk + size > self._allowed(reserve=reserve) and not self.is_exempt:
             return ()
-        if memory + size > usage.memory_share_bytes(places.lanes_dir, self.quota):
+        if not is_in_share:
             return (DiskSegment,)
         is_memory = self.place == "memory" or prefers_memory
         return (MemorySegment, DiskSegment) if is_memory else (DiskSegment, MemorySegment)

@@ -71,6 +71,8 @@ class Tailer:
     """Ranges of numbers whose segment somebody, or a power loss, removed before it was ever found."""
     stub: OpenSegment | None = None
     """What reading has come to, as of `pending`: the drop that it stands for has to be told first."""
+    is_whole: bool = True
+    """Whether we see all there is of it; else what is missing may be out of our sight, and is waited for."""
     unknown: str = ""
     """Why this lane cannot be read (a segment of another version); it is kept and reported."""
 
@@ -311,10 +313,9 @@ class Tailer:
 
     def _next_segment(self, serial: int) -> OpenSegment | None:
         """Return the segment of a position, or its successor when it is released, durable by then."""
-        found = self._segment(serial)
-        if found is None and self.place() >= (serial, HEADER_BYTES):
-            found = self._segment(serial + 1)
-        wanted = serial + 1 if self.place() >= (serial, HEADER_BYTES) else serial
+        is_read = self.is_whole and self.place() >= (serial, HEADER_BYTES)
+        found = self._segment(serial) or (self._segment(serial + 1) if is_read else None)
+        wanted = serial + 1 if is_read else serial
         return found or self._covering(wanted) or self._behind_hole(serial)
 
     def _covering(self, serial: int) -> OpenSegment | None:

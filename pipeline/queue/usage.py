@@ -7,14 +7,19 @@ counter and no lock, so two of them may overshoot the quota by a segment each.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import files
 from pipeline.limits import MIB
 from pipeline.queue.layout import serial_of
 
+if TYPE_CHECKING:
+    from pipeline.paths import Places
+
+_DISK_NOTE: Final = "disk_used"
 _CGROUP_V1: Final = "/sys/fs/cgroup/memory"
 _CGROUP_V2: Final = "/sys/fs/cgroup"
 _UNLIMITED: Final = 1 << 60
@@ -28,6 +33,20 @@ def used_bytes(lanes_dir: Path) -> int:
         if lane.is_dir(follow_symlinks=False):
             total += sum(_size(entry) for entry in _entries(Path(lane.path)) if serial_of(entry.name))
     return total
+
+
+def disk_bytes(places: Places, *, is_look_needed: bool) -> int:
+    """Return the bytes of all segments on disk; without a need to look, as somebody has noted them last."""
+    if not is_look_needed:
+        with contextlib.suppress(OSError, ValueError):
+            return int(places.runtime(_DISK_NOTE).read_bytes())
+    return used_bytes(places.disk_lanes_dir)
+
+
+def note_disk_bytes(places: Places, used: int) -> None:
+    """Note what the disk lanes take, for whoever must not wait for a disk."""
+    with contextlib.suppress(OSError):
+        files.replace(places.runtime(_DISK_NOTE), b"%d" % used, is_only_writer=True)
 
 
 def memory_share_bytes(lanes_dir: Path, queue_max_bytes: int) -> int:

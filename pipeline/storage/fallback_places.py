@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.errors import FallbackError
-from pipeline.host import files
+from pipeline.host import files, mounts
 from pipeline.storage import fallback_file
 
 if TYPE_CHECKING:
@@ -128,17 +128,8 @@ def _own_home() -> list[str]:
 
 
 def is_same_mount(path: Path, log_dir: Path) -> bool:
-    """Whether both are on one file system, by what exists of their paths."""
-    return _device(path) == _device(log_dir)
-
-
-def _device(path: Path) -> int:
-    for existing in (path, *path.parents):
-        try:
-            return existing.stat().st_dev
-        except OSError:
-            continue
-    return -1
+    """Whether both are on one file system, without a look at the log directory, which may hang."""
+    return mounts.is_same(Path(os.path.realpath(path)), log_dir)
 
 
 def _can_be_ours(directory: Path) -> bool:

@@ -6,6 +6,9 @@ A row is (name, test, edits); docs/internals/crash-safety.md names them beside t
 
 _OUTAGE = "../integration/test_outages.py::test"
 _POWER = "../property/test_power_model.py::test_a_power_cut_at_any_step_loses_nothing_durable"
+_HANGS = "../integration/test_hanging_writers.py::test_a_write_that_hangs_is_left_to_a_stand_in"
+_STAND_IN = "../integration/test_stand_ins.py::test"
+_SEATS = "../integration/test_seats.py::test"
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
 _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 
@@ -122,5 +125,85 @@ FAULTS = (
                 "        except FallbackError:\n            return\n",
             ),
         ),
+    ),
+    (
+        "seat taken without a look at the others",
+        f"{_SEATS}_a_place_that_becomes_free_leads_nobody_past_who_sits",
+        (
+            (
+                "pipeline/host/seats.py",
+                "if all(self._is_free(other) for other in range(_PLACES)):",
+                "if True:",
+            ),
+        ),
+    ),
+    (
+        "condemned process keeps its seat",
+        f"{_HANGS}[a_write]",
+        (
+            (
+                "pipeline/host/seats.py",
+                "return pid is None or processes.is_condemned(pid)",
+                "return pid is None",
+            ),
+        ),
+    ),
+    (
+        "stand-in takes the log directory for its own",
+        f"{_HANGS}[everything]",
+        (
+            (
+                "workers/child.py",
+                "is_stand_in = not _is_alone(seat)",
+                "is_stand_in = False and _is_alone(seat)",
+            ),
+        ),
+    ),
+    (
+        "stand-in looks at the log directory",
+        f"{_HANGS}[everything]",
+        (("workers/writer.py", "places.out_of_reach() if stand_in else places", "places"),),
+    ),
+    (
+        "files gone to while the stuck one has them open",
+        "../integration/test_hanging_writers.py::test_a_frozen_writer_is_left_to_a_stand_in",
+        (
+            (
+                "workers/child.py",
+                "is_stand_in = not _is_alone(seat)",
+                "is_stand_in = False and _is_alone(seat)",
+            ),
+            (
+                "pipeline/host/locks.py",
+                "            return False\n        return True\n",
+                "            return True\n        return True\n",
+            ),
+        ),
+    ),
+    (
+        "stand-in takes nothing back",
+        f"{_STAND_IN}_what_a_hanging_fsync_was_about_to_make_durable_is_delivered_elsewhere",
+        (("pipeline/delivery/recovery.py", "    pump.is_retreating = True\n", ""),),
+    ),
+    (
+        "stand-in without cut marks",
+        f"{_HANGS}[a_write]",
+        (
+            (
+                "pipeline/delivery/retreat.py",
+                "self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])",
+                "self._mark([])",
+            ),
+        ),
+    ),
+    (
+        "stand-in passes over what is out of its sight",
+        f"{_STAND_IN}_it_waits_for_what_is_out_of_its_sight",
+        (("pipeline/queue/lanes.py", "return self._sees_all or not lane.about.has_disk", "return True"),),
+    ),
+    (
+        "emit() looks at the disk",
+        f"{_HANGS}[everything]",
+        (("pipeline/queue/usage.py", "    if not is_look_needed:\n", "    if False:\n"),),
     ),
 )

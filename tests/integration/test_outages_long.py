@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.hanging import until_durable, until_gone, until_stuck
 from support.obeying import OBEYING, StateSite, emits, flushes, started
-from support.outages import begun, ends_well, goes_on, until_in_fallback, until_replayed
+from support.outages import HEAL_SEC, begun, ends_well, goes_on, until_in_fallback, until_replayed
 from support.waiting import until
+
+from pipeline.host import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,27 +34,78 @@ MIB = 1 << 20
 CGROUP = Path("/sys/fs/cgroup/memory")
 
 
-@pytest.mark.xfail(reason="known: no successor starts while the stuck writer holds writer.lock", strict=False)
 def test_a_write_that_does_not_return_is_left_to_a_successor(ruled: RuledDirectory, site: StateSite) -> None:
     """
-    The writer is stuck in the kernel and outlives its SIGKILL: its successor writes to the fallback alone.
+    Every write of the volume hangs, all settings are as they are by default: a stand-in takes over.
 
     When the write returns at last, the stuck one is dead, and the files have had one appender.
     """
     try:
         app = begun(site, ruled.path / "logs")
+        until_durable(site)
         stuck = site.writer()
         ruled.set("write * hang")
         goes_on(app, "hanging")
         site.until_reason("heartbeat_stale", timeout_sec=60)
+        site.until_reason("writer_stuck", timeout_sec=60)
         until_in_fallback(site)
         assert site.writer() != stuck
         goes_on(app, "with_a_successor")
         ruled.set()
-        until(lambda: not os.path.exists(f"/proc/{stuck}"), "the end of the stuck writer", 60)
+        until_gone(stuck)
         goes_on(app, "mended")
         until_replayed(site)
         flushes(app)
+        ends_well(site, app)
+    finally:
+        ruled.set()
+
+
+def test_a_fallback_that_hangs_too_gets_no_more_than_three_writers(
+    ruled: RuledDirectory, site: StateSite
+) -> None:
+    """Each successor is stuck as the one before; then none comes, health says so, and records are queued."""
+    try:
+        app = begun(
+            site, ruled.path / "logs", fallback_dir=str(ruled.path / "fallback"), heartbeat_timeout_sec=2.5
+        )
+        until_durable(site)
+        ruled.set("* * hang")
+        goes_on(app, "hanging")
+        until(lambda: len(site.workers("writer")) == 3, "three writers", HEAL_SEC)
+        site.until_reason("writer_stuck")
+        site.until_reason("writer_down", timeout_sec=HEAL_SEC)
+        assert len(site.workers("writer")) == 3
+        goes_on(app, "queued")
+        ruled.set()
+        goes_on(app, "mended")
+        site.until_reason("writer_stuck", holds=False, timeout_sec=HEAL_SEC)
+        until_replayed(site)
+        ends_well(site, app)
+    finally:
+        ruled.set()
+
+
+def test_a_pipeline_is_stopped_while_its_volume_hangs(ruled: RuledDirectory, site: StateSite) -> None:
+    """The stop does not wait for the volume; the next start goes on where this one was, hanging or not."""
+    try:
+        app = begun(site, ruled.path / "logs", heartbeat_timeout_sec=2.5)
+        until_durable(site)
+        stuck = site.writer()
+        ruled.set("* * hang")
+        goes_on(app, "hanging")
+        until_stuck(site, stuck)
+        until_in_fallback(site)
+        supervisor = site.supervisor()
+        os.kill(supervisor, signal.SIGTERM)
+        until(lambda: processes.is_condemned(supervisor) or not processes.start_ticks(supervisor), "its end")
+        goes_on(app, "stopped")
+        until_stuck(site, stuck)
+        assert site.supervisor() != supervisor
+        ruled.set()
+        until_gone(stuck)
+        site.until_reason("writer_stuck", holds=False)
+        until_replayed(site)
         ends_well(site, app)
     finally:
         ruled.set()

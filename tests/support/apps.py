@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from support.waiting import HANG_SEC, until
 
-from pipeline.host import locks
+from pipeline.host import seats
 from pipeline.paths import Places, places_for
 
 _STAGE = Path(__file__).with_name("stage.py")
@@ -239,13 +239,13 @@ class Site:
 
     def writer(self) -> int:
         """Return the pid of the one writer that holds the writer's lock, when there is one."""
-        return until(lambda: locks.holder(self.places.runtime("writer.lock")), "a writer")
+        return until(lambda: seats.holder(self.places.runtime("writer.lock")), "a writer")
 
     def supervisor(self) -> int:
         """Return the pid of the supervisor, when there is one that has published its address."""
         path = self.places.runtime("supervisor.json")
         until(path.exists, "an address of the supervisor")
-        return until(lambda: locks.holder(self.places.runtime("supervisor.lock")), "a supervisor")
+        return until(lambda: seats.holder(self.places.runtime("supervisor.lock")), "a supervisor")
 
     def get(self, path: str, timeout_sec: float = HANG_SEC) -> tuple[int, bytes]:
         """Ask the health endpoint; (status, body). Between two supervisors nobody answers for a moment."""

@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,6 +29,9 @@ from pipeline.settings import Settings
 from pipeline.storage import stored
 from workers import writer as writing
 from workers.journal import Journal
+
+if TYPE_CHECKING:
+    from workers.stand_in import StandIn
 
 FIRST_MOMENT_NS = 1_763_700_000 * clock.NANO
 """2025-11-21T04:40:00Z."""
@@ -78,6 +81,8 @@ class Rig:
         self.wall = FIRST_MOMENT_NS
         self.synced: dict[int, int] = {}
         """Size of each day file, by inode, when it was last synced."""
+        self.stand_in: StandIn | None = None
+        """What makes the writers that are started now stand-ins for one that hangs."""
         self.while_sleeping: Callable[[], object] | None = None
         """What other processes do while a producer waits."""
         self._sleeps = 0
@@ -125,8 +130,9 @@ class Rig:
     def start_writer(self) -> None:
         """Start a writer over what is in the files."""
         create_runtime(self.places)
+        journal = Journal(self.places.workers_log, "writer")
         self.writer = writing.Writer(
-            self.places, self.settings, Journal(self.places.workers_log, "writer"), is_service=False
+            self.places, self.settings, journal, is_service=False, stand_in=self.stand_in
         )
         self.writer.acquire_append_lock()
         self.writer.recover("killed", 1)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import FallbackError
-from pipeline.host import files
+from pipeline.host import files, mounts
+from pipeline.host.mounts import Mount
 from pipeline.paths import create_runtime, places_for
 from pipeline.storage import fallback_places
 
@@ -22,11 +23,11 @@ def places(tmp_path: Path, monkeypatch):
 
 def on_mounts(monkeypatch, *others: Path) -> None:
     """Make these directories look like mounts of their own."""
-    monkeypatch.setattr(
-        fallback_places,
-        "_device",
-        lambda path: next((n for n, other in enumerate(others, 1) if path.is_relative_to(other)), 0),
-    )
+
+    def mount_of(path: Path) -> Mount:
+        return Mount(device=next((str(other) for other in others if path.is_relative_to(other)), ""))
+
+    monkeypatch.setattr(mounts, "of", mount_of)
 
 
 def test_another_mount_goes_before_an_earlier_place(places, tmp_path, monkeypatch) -> None:

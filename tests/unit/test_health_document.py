@@ -60,6 +60,7 @@ CASES = [
     ("writer_not_responding", {"writer": writer(heartbeat_age_sec=9.9)}),
     ("heartbeat_stale", {"writer": writer(heartbeat_age_sec=10.1)}),
     ("heartbeat_stale", {"writer": writer(state="stopped", heartbeat_age_sec=60.0)}),
+    ("writer_stuck", {"stuck": [WorkerView("writer", 12, "stuck", kernel_state="D")]}),
     ("writer_restarted", {"writer": writer(crashed_age_sec=9.0)}),
     ("append_lock_taken", {"said": said(append_error="pid 7 holds it", append_lock_holder="pid 7")}),
     ("append_failing", {"said": said(append_error="[Errno 28] No space left on device")}),

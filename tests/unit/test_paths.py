@@ -128,13 +128,13 @@ def test_only_a_file_system_in_memory_is_memory(
     monkeypatch: pytest.MonkeyPatch, path: str, is_memory: bool
 ) -> None:
     """The deepest mount above a path decides, and a name that only begins alike does not."""
-    mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n"
-    mounts += "/dev/vdb /data xfs rw 0 0\nramfs /data/fast ramfs rw 0 0\n"
-    real = Path.read_text
+    table = "21 1 254:0 / / rw - ext4 /dev/vda rw\n22 21 0:27 / /dev/shm rw shared:3 - tmpfs tmpfs rw\n"
+    table += "23 21 254:1 / /data rw - xfs /dev/vdb rw\n24 23 0:30 / /data/fast rw - ramfs ramfs rw\n"
+    real = Path.read_bytes
     monkeypatch.setattr(
         Path,
-        "read_text",
-        lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k),
+        "read_bytes",
+        lambda self: table.encode() if str(self) == "/proc/self/mountinfo" else real(self),
     )
     monkeypatch.setattr(paths.os.path, "realpath", str)
     assert paths.is_in_memory(Path(path)) is is_memory

@@ -73,3 +73,10 @@ def test_every_end_counts_as_a_restart() -> None:
     """The number is what health and the stream show."""
     codes = [EXIT_DONE, EXIT_CRASH, EXIT_BOOT_FAILED, EXIT_REPLACE, KILLED]
     assert after(*[(code, 10.0) for code in codes]).restarts == len(codes)
+
+
+def test_a_writer_that_hangs_is_followed_at_once_and_the_hangs_are_counted() -> None:
+    """A hang costs its successor no time; stand-ins in between do not end the count, a calm time does."""
+    history = after((KILLED, 1.0), (KILLED, 1.0)).after_hang(1.0).after(EXIT_REPLACE, 60.0).after_hang(2.0)
+    assert (history.hangs, history.delay_sec, history.restarts) == (2, 0.0, 5)
+    assert history.after_hang(CALM_SEC).hangs == 1
