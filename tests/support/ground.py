@@ -82,12 +82,13 @@ class Plan:
 class Ground:
     """One log directory with everything over it; a context manager that ends and removes all of it."""
 
-    def __init__(self, home: Path, *, root_parent: str = "/dev/shm") -> None:
+    def __init__(self, home: Path, *, root_parent: str = "/dev/shm", ledger: Ledger | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.log_dir = Path(os.path.realpath(home)) / "logs"
         self.kill_log = home / "kills"
+        self.fallback_dir = home / "fallback"
         self.root = Path(tempfile.mkdtemp(prefix="pipeline-crash-", dir=root_parent))
-        self.ledger = Ledger.create()
+        self.ledger = ledger or Ledger.create()
         self.foreign: set[bytes] = set()
         self.has_lost_power = False
         """Whether what was not on the disk may be gone."""
@@ -95,6 +96,8 @@ class Ground:
         """Whether somebody removed what would prove how a producer ended."""
         self.has_tampered = False
         """Whether the test changed what was stored, so that the manifests rightly say so."""
+        self.exits = {0, -signal.SIGKILL}
+        """How an application may end."""
         self._errors = (home / "stderr").open("w+b")
         self._apps: list[subprocess.Popen[bytes]] = []
         self._critical_every = 0
@@ -105,14 +108,9 @@ class Ground:
         """Start the application; `root` is a runtime root of its own below the ground's."""
         self._critical_every = max(self._critical_every, plan.critical_every)
         given = asdict(plan) | {"ledger": self.ledger.path, "log_dir": str(self.log_dir)}
-        env = dict(_ENVIRONMENT)
-        env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
-        env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
-        env["PIPELINE_FALLBACK_DIR"] = str(self.kill_log.parent / "fallback")
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
         app = subprocess.Popen(
             [*prefix, sys.executable, str(TESTS / "support" / "producers.py"), json.dumps(given)],
-            env=env,
+            env=self.env(root),
             stdin=subprocess.DEVNULL,
             stdout=self._errors,
             stderr=self._errors,
@@ -120,6 +118,15 @@ class Ground:
         )
         self._apps.append(app)
         return app
+
+    def env(self, root: str = "") -> dict[str, str]:
+        """Return the environment of all that runs here: the test's, without anything of another pipeline."""
+        env = dict(_ENVIRONMENT)
+        env["PIPELINE_RUNTIME_ROOT"] = str(self.root / root)
+        env["PIPELINE_FAILPOINT_LOG"] = str(self.kill_log)
+        env["PIPELINE_FALLBACK_DIR"] = str(self.fallback_dir)
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(TESTS)]))
+        return env
 
     def pids(self, role: str = "") -> list[int]:
         """Return the living processes of this round, of one role or all."""
@@ -153,7 +160,7 @@ class Ground:
 
         def holds_or_failed() -> Any:
             codes = [app.poll() for app in self._apps]
-            assert set(codes) <= {None, 0, -signal.SIGKILL}, f"an application failed: {codes}"
+            assert set(codes) <= {None, *self.exits}, f"an application failed: {codes}"
             return holds()
 
         try:

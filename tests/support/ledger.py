@@ -14,12 +14,10 @@ from typing import Self
 
 SOURCES_MAX = 24
 RECORDS_MAX = 1 << 17
-_ROW_WORDS = RECORDS_MAX + 8
-_STOP, _FIRST_ROW = 0, 8
-_PID, _BEGUN, _IS_DONE, _ANSWERS = 0, 1, 2, 8
+_STOP, _SOURCES, _RECORDS, _FIRST_ROW = 0, 1, 2, 8
+_PID, _BEGUN, _IS_DONE, _LONGEST, _ANSWERS = 0, 1, 2, 3, 8
 _REFUSED = 1
 _DURABLE = 1 << 62
-_BYTES = 8 * (_FIRST_ROW + SOURCES_MAX * _ROW_WORDS)
 
 
 class Row:
@@ -28,7 +26,7 @@ class Row:
     def __init__(self, words: memoryview, source: int) -> None:
         self.source = source
         self._words = words
-        self._base = _FIRST_ROW + source * _ROW_WORDS
+        self._base = _FIRST_ROW + source * (words[_RECORDS] + _ANSWERS)
 
     def claim(self) -> None:
         """Say which process this source runs in."""
@@ -43,6 +41,11 @@ class Row:
     def acknowledge(self, sequence: int, number: int, *, is_durable: bool = False) -> None:
         """Note what emit() returned, and whether that says that the record is on the disk."""
         self._words[self._base + _ANSWERS + sequence - 1] = number + 1 | (_DURABLE if is_durable else 0)
+
+    def note_duration(self, ns: int) -> None:
+        """Note how long an emit() took that was not asked to wait, if none took longer."""
+        place = self._base + _LONGEST
+        self._words[place] = max(self._words[place], ns)
 
     def finish(self) -> None:
         """Say that this source ended by itself: none of its records is without an answer."""
@@ -61,7 +64,12 @@ class Row:
     @property
     def has_room(self) -> bool:
         """Whether another record fits."""
-        return self.begun < RECORDS_MAX
+        return self.begun < self._words[_RECORDS]
+
+    @property
+    def longest_ns(self) -> int:
+        """The longest emit() that was not asked to wait."""
+        return self._words[self._base + _LONGEST]
 
     @property
     def is_done(self) -> bool:
@@ -93,15 +101,17 @@ class Ledger:
     def __init__(self, fd: int, owner: str = "/proc/self") -> None:
         self._fd = fd
         self._owner = owner
-        self._map = mmap.mmap(fd, _BYTES)
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size)
         self._words = memoryview(self._map).cast("Q")
 
     @classmethod
-    def create(cls) -> Self:
-        """Make an empty ledger that belongs to no file system."""
+    def create(cls, sources: int = SOURCES_MAX, records: int = RECORDS_MAX) -> Self:
+        """Make an empty ledger that belongs to no file system, and costs what is written of it."""
         fd = os.memfd_create("ledger")
-        os.ftruncate(fd, _BYTES)
-        return cls(fd)
+        os.ftruncate(fd, 8 * (_FIRST_ROW + sources * (records + _ANSWERS)))
+        made = cls(fd)
+        made._words[_SOURCES], made._words[_RECORDS] = sources, records
+        return made
 
     @classmethod
     def open(cls, path: str) -> Self:
@@ -119,7 +129,7 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """Return the rows of the sources that have begun a record."""
-        return [row for row in map(self.row, range(SOURCES_MAX)) if row.begun]
+        return [row for row in map(self.row, range(self._words[_SOURCES])) if row.begun]
 
     def stop(self) -> None:
         """Ask all sources to end."""

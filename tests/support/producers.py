@@ -46,6 +46,8 @@ def produce(pipeline: Pipeline, plan: dict[str, Any], source: int) -> None:
             payload = _TEXT[start : start + length]
             is_durable = plan["durable_share"] > 0 and dice.random() < plan["durable_share"]
             every = plan["critical_every"]
+            begun = time.monotonic_ns()
+            waits = is_durable
             number, is_durable = emitted(
                 pipeline,
                 is_durable,
@@ -56,6 +58,8 @@ def produce(pipeline: Pipeline, plan: dict[str, Any], source: int) -> None:
                 digest=digest(source, sequence, payload),
             )
             row.acknowledge(sequence, number, is_durable=is_durable)
+            if not waits:
+                row.note_duration(time.monotonic_ns() - begun)
             left -= 1
         time.sleep(plan["pause_sec"])
     row.finish()

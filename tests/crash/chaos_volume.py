@@ -1,0 +1,112 @@
+"""What goes wrong with the volume of the log directory in a chaos soak, and how it becomes well again."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.ground import Ground
+    from support.volumes import Volume
+
+_HELD_SEC = 20.0
+
+
+class VolumeTrouble:
+    """The one volume, with at most one trouble at a time."""
+
+    def __init__(self, ground: Ground, volume: Volume) -> None:
+        self.kind = ""
+        self._ground = ground
+        self._volume = volume
+        self._undo: Callable[[], None] = lambda: None
+
+    def begin(self, kind: str, number: int) -> None:
+        """Break it. OSError when that was not possible, and nothing has changed then."""
+        self._undo = getattr(self, f"_{kind}")(random.Random(number))
+        self.kind = kind
+
+    def heal(self) -> None:
+        """Make it well, whatever was done to it."""
+        self._undo()
+        self._undo = lambda: None
+        self.kind = ""
+
+    def _full(self, _: random.Random) -> Callable[[], None]:
+        self._volume.fill()
+        return self._volume.free
+
+    def _tight(self, dice: random.Random) -> Callable[[], None]:
+        """Room for some more batches, then for a part of one."""
+        self._volume.fill(keep=dice.randrange(200_000))
+        return self._volume.free
+
+    def _unmounted(self, _: random.Random) -> Callable[[], None]:
+        """From under all that is open; below the mount point is an empty directory."""
+        self._require_known()
+        self._volume.unmount(lazily=True)
+        return self._volume.mount
+
+    def _read_only(self, _: random.Random) -> Callable[[], None]:
+        """Kill who has a file open for writing, as the kernel asks for that there is none."""
+
+        def tried() -> bool:
+            for role in ("writer", "supervisor"):
+                self._ground.kill(role)
+            try:
+                self._volume.remount("ro")
+            except OSError:
+                return False
+            return True
+
+        try:
+            until(tried, "a moment in which nobody writes", _HELD_SEC)
+        except AssertionError as error:
+            raise OSError(str(error)) from None
+        return lambda: self._volume.remount("rw")
+
+    def _forbidden(self, dice: random.Random) -> Callable[[], None]:
+        """Give files, the log directory or what belongs to it the mark of chattr +i."""
+        log_dir = self._ground.log_dir
+        files = sorted(log_dir.glob("*.jsonl"))
+        for path in dice.choice([files, [log_dir], [*files, log_dir], [log_dir / ".pipeline"]]):
+            with suppress(OSError):  # a file that was renamed or ended meanwhile
+                self._volume.forbid(path)
+        return self._volume.allow
+
+    def _emergency(self, _: random.Random) -> Callable[[], None]:
+        """EROFS under all that is open; only a new mount heals that, for which everybody has to let go."""
+        self._require_known()
+        self._volume.break_read_only()
+        return self._mount_anew
+
+    def _require_known(self) -> None:
+        """OSError while no writer has seen the volume: the next one would take the empty directory for it."""
+        if not list(self._ground.root.glob("pipeline-*/*/volume.json")):
+            raise OSError("no writer knows the volume yet")
+
+    def _mount_anew(self) -> None:
+        self._volume.unmount(lazily=True)
+        until(self._is_let_go, "nobody on the volume", _HELD_SEC)
+        self._volume.mount()
+
+    def _is_let_go(self) -> bool:
+        """Whether the kernel has given the image back; who holds it is killed."""
+        for role in ("writer", "supervisor", "other"):
+            self._ground.kill(role)
+        found = subprocess.run(
+            ["losetup", "--noheadings", "--associated", str(self._image)], capture_output=True, check=True
+        )
+        return not found.stdout.strip()
+
+    @property
+    def _image(self) -> Path:
+        assert self._volume.source
+        return self._volume.source
