@@ -105,8 +105,8 @@ class Supervisor:
         while self._pending:
             self._act_on(self._pending.pop(0))
         self._take_settings()
+        self._mend_runtime()  # first: the heartbeat went with the directory, and the writer is well
         self._mind_writer()
-        self._mend_runtime()
         self._whereabouts.publish(self.settings)
 
     def _pause(self) -> None:
@@ -330,6 +330,7 @@ class Supervisor:
         if not again.try_acquire():
             return
         self.lock = again
+        self._grace_from = clock.monotonic()
         launch.publish_settings(self.places, self.rereading.in_force)
         self._whereabouts.renew()
         self.journal.note("the runtime directory was removed; made again")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.host import files
 from pipeline.storage.directories import make_belongings
+from pipeline.storage.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ class Whereabouts:
 
     def _copy(self, settings: Settings) -> None:
         try:
+            Volume(self._places).check()
             make_belongings(self._places, settings)
             path = self._places.belongings_dir / "supervisor.json"
             files.write_json(path, self._about, is_only_writer=True)

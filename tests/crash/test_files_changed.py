@@ -218,6 +218,23 @@ def test_a_queue_that_is_removed_under_load_is_used_on(ground: Ground) -> None:
     ground.check()
 
 
+def test_a_removed_runtime_directory_costs_no_writer(ground: Ground) -> None:
+    """Its heartbeat goes with it, and comes back: a writer that works is not taken for a hung one."""
+    plan = small()
+    plan.settings |= {"heartbeat_timeout_sec": 1.0}
+    ground.start(plan)
+    ground.until_stored(200)
+    writer, begun = ground.one("writer"), time.monotonic()
+    ground.until(lambda: time.monotonic() - begun > 2, "twice the heartbeat timeout")
+    for _ in range(4):
+        shutil.rmtree(ground.runtime_dir(), ignore_errors=True)
+        settle(ground)
+        ground.until((ground.runtime_dir() / "writer.beat").exists, "a heartbeat")
+    assert ground.pids("writer") == [writer]
+    ground.finish()
+    ground.check()
+
+
 def test_a_queue_that_is_removed_while_nobody_writes_is_rescued_by_its_producers(ground: Ground) -> None:
     """`kill -9` of the workers and `rm -r` of the runtime directory: producers hand in what they hold."""
     ground.start(replace(small(), burst=4, pause_sec=0.02, small_chars=50, big_share=0.0))

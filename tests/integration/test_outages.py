@@ -8,6 +8,7 @@ store, and comes back when the volume is well again.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -186,7 +187,12 @@ def test_a_volume_that_is_unmounted_and_mounted_again(site: StateSite, volumes: 
     volume.unmount(lazily=True)
     goes_on(app, "away")
     until_in_fallback(site)
-    assert not list(volume.point.glob("*.jsonl"))
+    killed = site.supervisor()
+    site.signal_supervisor(signal.SIGKILL)
+    until(lambda: site.supervisor() != killed, "another supervisor")
+    goes_on(app, "still_away")
+    site.health()
+    assert not list(volume.point.iterdir())
     volume.mount()
     goes_on(app, "back")
     until_replayed(site)
