@@ -87,6 +87,13 @@ class Footing:
         self._fence.give_up()
         return not self.try_acquire()
 
+    def renew_notes(self, store: Path) -> None:
+        """Leave a successor what the runtime directory said that somebody removed: volume, files, store."""
+        self.volume.renew()
+        if self.is_held:
+            self._fence.renew_note()
+        _note_store(self._places, store, lambda _: None)
+
     def hold_disk_lanes(self, note: Callable[[str], None]) -> None:
         """Say that this instance's disk lanes have a writer."""
         try:
@@ -108,7 +115,6 @@ class Footing:
             remember_files(pump, checkpoint)
             pump.retreat.cut_elsewhere()
             pump.retreat.may_touch_files = True
-            pump.days.manifests.recover(lambda: None)
         pump.retreat.cut_marked()
 
 
@@ -143,14 +149,20 @@ def fallback_for(
     told = files.read_json(places.runtime(_FALLBACK_NOTE)) or {}
     reach = places.out_of_reach() if is_stand_in else places
     path = Path(str(told.get("path", "")) or _chosen(places, reach, settings, instance, note))
-    if not told and not path.is_relative_to(NOWHERE):
-        try:
-            files.write_json(places.runtime(_FALLBACK_NOTE), {"path": str(path)})
-        except OSError as error:
-            note(f"the place of the fallback store is not noted: {error}")
+    if not told:
+        _note_store(places, path, note)
     store = Fallback.of(places, settings, path, places.instance, beat=beat, note=note)
     store.quarantine_dir = reach.quarantine_dir
     return store
+
+
+def _note_store(places: Places, path: Path, note: Callable[[str], None]) -> None:
+    if path.is_relative_to(NOWHERE):
+        return
+    try:
+        files.write_json(places.runtime(_FALLBACK_NOTE), {"path": str(path)})
+    except OSError as error:
+        note(f"the place of the fallback store is not noted: {error}")
 
 
 def _chosen(
@@ -160,6 +172,7 @@ def _chosen(
         place = fallback_places.choose(places, settings.fallback_dir)
         if reach.log_dir.is_dir():
             with contextlib.suppress(OSError):  # the runtime directory has it too
+                Volume(places).check_path(places.state_dir)
                 fallback_places.leave_note(places, place)
         return place.database(instance)
     except FallbackError as error:

@@ -28,6 +28,13 @@ class Replayer:
         self._ended: Counter[str] = Counter()
         self._run: Replay | None = None
         self._due_at = 0.0
+        self._has_failed = False
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether rows are left that go into the files now: nobody ends before they are there."""
+        has_rows = self._writer.pump.retreat.has_rows
+        return has_rows and self._writer.delivery.may_replay and not self._has_failed
 
     @property
     def done(self) -> Counter[str]:
@@ -45,7 +52,9 @@ class Replayer:
         except (OSError, FallbackError) as error:
             self._writer.journal.note(f"replay: {error}")
             self._due_at = now + _RETRY_SEC
+            self._has_failed = True
             return False
+        self._has_failed = False
         self._due_at = now + _BUSY_INTERVAL_SEC if is_busy else 0.0
         return count > 0
 
@@ -71,8 +80,13 @@ class Replayer:
     def hear(self, rung: bytes) -> None:
         """Look at once whether it can go on, when a command asks for that."""
         if bell.REPLAY in rung:
-            self._writer.delivery.hurry()
-            self._due_at = 0.0
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Look at once whether it can go on."""
+        self._writer.delivery.hurry()
+        self._due_at = 0.0
+        self._has_failed = False
 
     def _finish(self) -> None:
         if self._run is not None:

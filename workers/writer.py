@@ -165,7 +165,7 @@ class Writer:
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
-        self.days.manifests.recover(self.beat)
+        recovery.settle_manifests(self.pump, self.beat)
         return adopted
 
     def run(self) -> int:
@@ -295,6 +295,7 @@ class Writer:
         self._lock_again = Seat(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
         self.page.move_to(self.places.runtime("control"))
+        self._footing.renew_notes(self.fallback.path)
 
     def _stand_back(self) -> None:
         """Touch no file until the append lock is ours: only the fallback is written to."""
@@ -336,8 +337,10 @@ class Writer:
         if self.is_stand_in or not self._is_alone() or (self.append_error and self.delivery.fallback_error):
             self._alone_since = 0.0
             return False
-        self._alone_since = self._alone_since or clock.monotonic()
-        return clock.monotonic() - self._alone_since > IDLE_LINGER_SEC
+        if not self._alone_since:
+            self._alone_since = clock.monotonic()
+            self.replayer.hurry()
+        return clock.monotonic() - self._alone_since > IDLE_LINGER_SEC and not self.replayer.is_at_work
 
     def _is_drained(self) -> bool:
         """

@@ -14,6 +14,7 @@ Invariants                                                              integrat
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.delivery import recovery
@@ -105,8 +106,10 @@ class Delivery:
         self.breaker.open(clock.monotonic())
 
     def hurry(self) -> None:
-        """Probe an open breaker at once: somebody says that the log directory is well."""
+        """Look at once whether the log directory is well again, where it was not."""
         self.breaker.hurry()
+        if self.error:
+            self._looked_at = -math.inf
 
     def about_breaker(self) -> dict[str, Any]:
         """Return what health says of the breaker; `probe_in_sec` is None unless it is open."""
@@ -156,12 +159,15 @@ class Delivery:
         retreat.end()
         if self.pump.needs_files:
             recovery.by_files(self.pump, self._beat)
-        if self.pump.page.open_intent() is None:
-            return
+        if self.pump.page.open_intent() is not None:
+            self._end_open_batch()
+        recovery.settle_manifests(self.pump, self._beat)
+
+    def _end_open_batch(self) -> None:
         self.pump.days.check_volume()
         if not self.pump.resume():
             if self.pump.page.is_trusted:
-                retreat.take_back()
+                self.pump.retreat.take_back()
             else:
                 recovery.by_files(self.pump, self._beat)
 

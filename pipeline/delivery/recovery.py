@@ -123,6 +123,17 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     failpoint.reach("writer.recover.looked")
 
 
+def settle_manifests(pump: Pump, beat: Callable[[], None]) -> None:
+    """
+    Bring the manifests up to the files that a dead writer left, once: as soon as nothing of them is in doubt.
+
+    Not before: what is cut off yet, or taken back, must never have an entry.
+    """
+    is_in_doubt = pump.is_unsettled or pump.page.open_intent() is not None or pump.retreat.cuts
+    if pump.days.manifests.is_behind and pump.retreat.may_touch_files and not is_in_doubt:
+        pump.days.manifests.recover(beat)
+
+
 def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
     """Return the numbers that the files hold, of each lane's producer; up to their cut marks."""
     found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.leftovers import Leftovers
     from pipeline.delivery.pump import Pump
     from pipeline.queue.tailer import Slice
+    from pipeline.storage.day_file import DayFile
     from pipeline.storage.fallback import Fallback
 
 
@@ -150,7 +151,7 @@ class Retreat:
         else:
             self.pump.page.doubt()
         for file in self.pump.days.open.values():
-            file.synced_size = file.published_size
+            file.synced_size = self._counted(file)
         self.pump.days.close()
         self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])
         self._rewind()
@@ -158,6 +159,12 @@ class Retreat:
             self.pump.page.settle()
         self.pump.is_retreating = False
         self.cut_marked()
+
+    def _counted(self, file: DayFile) -> int:
+        """Return up to where a file counts: a successor opened it with all that the last one left there."""
+        *identity, size = self.pump.page.synced.files.get(file.name, (-1, -1, 0))
+        is_marked = identity == [file.device, file.inode]
+        return min(size, file.published_size) if is_marked else file.published_size
 
     def cut_marked(self) -> None:
         """Shorten the files that have cut marks, as far as that is possible now."""
