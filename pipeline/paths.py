@@ -86,6 +86,11 @@ class Places(NamedTuple):
         return self.belongings_dir / "workers.log"
 
     @property
+    def volume_note(self) -> Path:
+        """Where the writer says on which mount point the log directory is."""
+        return self.runtime("volume.json")
+
+    @property
     def service_mark(self) -> Path:
         """Stands while the pipeline is run as a service: producers then start nothing themselves."""
         return self.state_dir / "service.json"

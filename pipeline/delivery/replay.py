@@ -13,6 +13,8 @@ Invariants                                                                  cras
         with the end of the claim), and the rows go to another part.
     P5  Within a part each producer's numbers ascend; what would go back begins another part.
     P6  A row whose bytes are not those of its checksum is never written to a file; it goes to the quarantine.
+    P8  Nothing is looked for or written below a mount point whose volume is away: there every claim is gone.
+                                                                integration/test_replay_of_volumes.py
     P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
 """
 
@@ -31,6 +33,7 @@ from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
 from pipeline.storage.manifests import Manifests
+from pipeline.storage.volume import Volume
 
 if TYPE_CHECKING:
     import sqlite3
@@ -72,8 +75,9 @@ class Replay:
         self._since = since
         self._limit = limit
         self._beat = beat
+        self._volume = Volume(places)
         self._access = Access.of(settings)
-        self._manifests = manifests or Manifests(places, instance, self._access)
+        self._manifests = manifests or Manifests(places, instance, self._access, self._volume.check)
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
@@ -90,6 +94,7 @@ class Replay:
         OSError of the log directory and FallbackError leave the rows; the next call begins where that can be.
         """
         try:
+            self._volume.check()
             if self._after is None:
                 self._begin()
             rows = self._next_rows(bytes_max)

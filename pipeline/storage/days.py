@@ -47,7 +47,7 @@ class Days:
         """Names of files that have to be cut first: they are not written on."""
         self._volume = volume
         self._access = Access.of(settings)
-        self.manifests = Manifests(places, instance, self._access)
+        self.manifests = Manifests(places, instance, self._access, volume.check)
         self._places = places
         self._settings = settings
         self.instance = instance
@@ -56,11 +56,15 @@ class Days:
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
         self.instance = instance
-        self.manifests = Manifests(self._places, instance, self._access)
+        self.manifests = Manifests(self._places, instance, self._access, self._volume.check)
 
     def check_volume(self) -> None:
         """OSError when the volume of the log directory is not there."""
         self._volume.check()
+
+    def check_path(self, path: Path) -> None:
+        """OSError when a path beside our files would be made below the mount point of that volume."""
+        self._volume.check_path(path)
 
     def current(self, period: str) -> DayFile:
         """Return the file that takes a period's records now. OSError when it cannot be opened."""

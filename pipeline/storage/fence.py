@@ -63,9 +63,13 @@ class Fence:
         if not self.instance:
             claim = {"instance": self._places.instance}
             files.write_json(self._places.belongings_dir / "primary.json", claim, is_only_writer=True)
+        self.renew_note()
+        return True
+
+    def renew_note(self) -> None:
+        """Remember our files, for a successor that cannot reach the log directory."""
         with contextlib.suppress(OSError):
             files.write_json(self._places.runtime(_NOTE), {"instance": self.instance})
-        return True
 
     def probe(self) -> None:
         """See that a file can be written, synced and removed, with the lock held. OSError when not."""

@@ -85,6 +85,12 @@ class Chain:
         self._load()
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether another directory stands in the place of ours: a volume was mounted over it, for one."""
+        here = _identity_of(self.directory)
+        return here != self._identity and None not in (here, self._identity)
+
+    @property
     def head(self) -> str:
         """`SERIAL:SHA-256` of the last entry, "" before the first."""
         return f"{self.serial}:{self.digest}" if self.serial else ""
@@ -138,6 +144,7 @@ class Chain:
         if not self.directory.is_dir():
             make_directory(self.directory, self.access)
             files.sync_directory(self.directory.parent)
+            self._identity = _identity_of(self.directory)
         is_new = not path.exists()
         fd = os.open(path, files.APPEND | os.O_NOFOLLOW, self.access.file_mode)
         try:
@@ -164,6 +171,7 @@ class Chain:
 
     def _load(self) -> None:
         """Find the last entry of all; when there is less than somebody knows of, go on behind that."""
+        self._identity = _identity_of(self.directory)
         serial, _, digest = self._known_head.partition(":")
         self.serial, self.digest, self._last_written = int(serial or 0), digest or NO_HEAD, None
         for name in files.names_in(self.directory):
@@ -174,6 +182,14 @@ class Chain:
             if entry.get("serial", 0) >= max(self.serial, 1):
                 self.serial, self.digest = int(entry["serial"]), digest_of(line)
                 self._last_written = self.directory / name
+
+
+def _identity_of(directory: Path) -> tuple[int, int] | None:
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def digest_of(data: bytes) -> str:

@@ -18,6 +18,7 @@ The tests are integration/test_manifest.py.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -90,7 +91,15 @@ class Trail:
 class Manifests:
     """The manifests of one instance, in the hands of its one writer."""
 
-    def __init__(self, places: Places, instance: str, access: Access = PRIVATE) -> None:
+    def __init__(
+        self,
+        places: Places,
+        instance: str,
+        access: Access = PRIVATE,
+        check_volume: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.is_behind = True
+        """Whether `recover` has not been called yet."""
         self.error = ""
         """Why entries wait, when they do."""
         self._log_dir = places.log_dir
@@ -100,6 +109,7 @@ class Manifests:
         self._chain: Chain | None = None
         self._draft = Draft(places.runtime(DRAFT_NAME))
         self._trails: dict[str, Trail] = {}
+        self._check_volume = check_volume
         self._is_recovered = False
 
     @property
@@ -145,6 +155,7 @@ class Manifests:
 
     def recover(self, beat: Callable[[], None]) -> None:
         """Bring the manifests of files that a dead writer left up to what is in the files, and sync those."""
+        self.is_behind = False
         try:
             chain = self._open_chain()
             for name in sorted({*chain.files(), *self._draft.files()}):
@@ -162,11 +173,19 @@ class Manifests:
         if self._chain is None:
             return
         try:
+            self._check_volume()
             catalog.store(self._log_dir, self._chain)
         except OSError as error:
             self.error = str(error)
 
     def _open_chain(self) -> Chain:
+        """Return the chain; OSError while the directory below a mount point would get its entries."""
+        self._check_volume()
+        if self._chain is not None and self._chain.is_replaced:
+            # What was open belongs to files of the directory that is gone, whatever has their names here.
+            self._chain = None
+            self._trails.clear()
+            raise OSError(errno.ESTALE, "the directory of the manifests was replaced", str(self._log_dir))
         if self._chain is None:
             known = catalog.load(self._log_dir, self._instance).get("head", "")
             self._chain = Chain(self._belongings_dir, self._instance, known, self._access)

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pipeline.host import files
+from pipeline.host import files, mounts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.paths import Places
-
-_NOTE: Final = "volume.json"
 
 
 class Volume:
@@ -28,7 +26,7 @@ class Volume:
 
     def __init__(self, places: Places) -> None:
         self._directory = places.log_dir
-        self._note = places.runtime(_NOTE)
+        self._note = places.volume_note
         self._device = -1
         self._point = str((files.read_json(self._note) or {}).get("mount_point", ""))
 
@@ -40,16 +38,27 @@ class Volume:
             device = -1
         if device == self._device != -1:
             return
-        point = mount_point(self._directory)
-        if self._point and is_above(point, self._point):
-            raise OSError(
-                errno.ENODEV,
-                f"the volume of the log directory is not mounted at {self._point}",
-                str(self._directory),
-            )
+        point = mounts.mount_point(self._directory)
+        if self._point and mounts.is_above(point, self._point):
+            raise self._absence(self._directory)
         self._device = device
         if device != -1 and point != self._point:
             self._remember(point)
+
+    def check_path(self, path: Path) -> None:
+        """OSError (ENODEV) when a path that belongs on the volume would be made below its mount point."""
+        if self._point and mounts.is_away(path, self._point):
+            raise self._absence(path)
+
+    def renew(self) -> None:
+        """Remember it again, after somebody removed the runtime directory."""
+        if self._point:
+            self._remember(self._point)
+
+    def _absence(self, path: Path) -> OSError:
+        return OSError(
+            errno.ENODEV, f"the volume of the log directory is not mounted at {self._point}", str(path)
+        )
 
     def _remember(self, point: str) -> None:
         self._point = point
@@ -57,18 +66,3 @@ class Volume:
             files.write_json(self._note, {"mount_point": point})
         except OSError:
             return  # a successor then takes what it finds for the volume
-
-
-def mount_point(path: Path) -> str:
-    """Return where the file system is mounted that holds a path, or would hold it when it is made."""
-    while not os.path.lexists(path) and path != path.parent:
-        path = path.parent
-    device = os.stat(path).st_dev
-    while path != path.parent and os.stat(path.parent).st_dev == device:
-        path = path.parent
-    return str(path)
-
-
-def is_above(point: str, other: str) -> bool:
-    """Whether a mount point is one of the directories that another one lies in."""
-    return point != other and other.startswith(point.rstrip("/") + "/")

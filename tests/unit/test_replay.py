@@ -10,7 +10,8 @@ from support.slices import DAY, NEXT_DAY, A, B, are_once_and_ascending, lines, m
 
 from pipeline.delivery import replay_part
 from pipeline.delivery.replay import Replay
-from pipeline.paths import places_for
+from pipeline.host import files
+from pipeline.paths import create_runtime, places_for
 from pipeline.settings import Settings
 from pipeline.storage import fallback_rows
 from pipeline.storage.fallback import FallbackRow
@@ -357,3 +358,23 @@ def test_a_row_with_gaps_keeps_its_lines(site) -> None:
     site.run()
     assert (site.log_dir / f"{DAY}.r1.jsonl").read_bytes() == data
     assert json.loads(data.splitlines()[1])["action_number"] == 7
+
+
+@pytest.mark.parametrize("name", ["replay.created", "replay.claimed", "replay.appended", "replay.synced"])
+def test_nothing_is_replayed_while_the_volume_is_away(site, monkeypatch, name) -> None:
+    """An empty directory is in the place of the files: a claim that is open is not taken for gone."""
+    site.store.store([row(A, 1, 5), row(B, 1, 5)], {})
+    interrupted(site, monkeypatch, name)
+    away = site.log_dir.with_name("volume")
+    site.log_dir.rename(away)
+    site.log_dir.mkdir()
+    create_runtime(site.places)
+    files.write_json(site.places.volume_note, {"mount_point": str(site.log_dir)})
+    with pytest.raises(OSError, match="not mounted"):
+        site.run()
+    assert not list(site.log_dir.iterdir())
+    site.log_dir.rmdir()
+    away.rename(site.log_dir)
+    site.places.volume_note.unlink()
+    site.run()
+    assert are_once_and_ascending(site.log_dir, records(A, 1, 5) | records(B, 1, 5))

@@ -1,0 +1,130 @@
+"""
+The volume of the log directory is away: nothing is made or looked for in the directory below its mount point.
+
+Here a log directory that is noted as a mount point and is none stands for that; test_outages has real mounts.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from support.outage_rig import all_there, begun, rows, run
+from support.rig import Rig
+
+from pipeline.host import files, mounts
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """Give a rig whose producers and writer run in this process."""
+    made = Rig()
+    yield made
+    made.close()
+
+
+def unmount(rig: Rig) -> None:
+    """Take the log directory away from under everybody, and leave an empty one in its place."""
+    log_dir = rig.places.log_dir
+    log_dir.rename(log_dir.with_name("volume"))
+    log_dir.mkdir()
+    files.write_json(rig.places.volume_note, {"mount_point": str(log_dir)})
+    if rig.writer is not None:
+        volume = rig.writer._footing.volume
+        volume._point, volume._device = str(log_dir), -1
+
+
+def mount(rig: Rig) -> None:
+    """Bring it back; nothing may have come into the place where it was away."""
+    log_dir = rig.places.log_dir
+    assert os.listdir(log_dir) == []
+    log_dir.rmdir()
+    log_dir.with_name("volume").rename(log_dir)
+    point = mounts.mount_point(log_dir)
+    files.write_json(rig.places.volume_note, {"mount_point": point})
+    if rig.writer is not None:
+        rig.writer._footing.volume._point = point
+
+
+def test_a_lane_makes_no_directory_below_the_mount_point() -> None:
+    """Its segments go to memory then; it keeps the lock that says it lives."""
+    rig = Rig(lanes="disk")
+    try:
+        emitter = begun(rig)
+        lane = emitter.appenders()[0].lane
+        held = lane._disk_lock
+        unmount(rig)
+        for tag in range(100, 140):
+            assert rig.emit(emitter, tag, size=200)
+        assert lane._disk_lock is held
+        assert held.fd >= 0
+        new = rig.producer()
+        assert rig.emit(new, 140)
+        run(rig, 3)
+        mount(rig)
+        run(rig, 70)
+        all_there(rig)
+    finally:
+        rig.close()
+
+
+def test_who_removes_the_runtime_directory_does_not_make_us_forget_the_volume(rig: Rig) -> None:
+    """A successor that starts while the volume is away finds the notes of the writer before."""
+    begun(rig)
+    names = ("volume.json", "instance.json", "fallback.json")
+    noted = {name: files.read_json(rig.places.runtime(name)) for name in names}
+    shutil.rmtree(rig.places.runtime_dir)
+    run(rig, 2)
+    assert None not in noted.values()
+    assert {name: files.read_json(rig.places.runtime(name)) for name in names} == noted
+
+
+def test_manifests_are_not_continued_below_the_mount_point(rig: Rig) -> None:
+    """An entry is due, and somebody has made `.pipeline` there: the chain goes on where it was."""
+    emitter = begun(rig)
+    for tag in range(10, 20):
+        rig.emit(emitter, tag)
+    rig.step(2)
+    unmount(rig)
+    made = rig.places.belongings_dir
+    made.mkdir()
+    rig.pass_time(11)
+    rig.step(3)
+    assert not (made / "manifests").exists()
+    made.rmdir()
+    mount(rig)
+    run(rig, 70)
+    all_there(rig)
+    assert serials(rig) == sorted(set(serials(rig)))
+
+
+def test_manifests_of_a_directory_that_came_in_the_place_of_another_are_its_own(rig: Rig) -> None:
+    """A volume is mounted over a directory in use: its chain goes on, and none of its files gets a cut."""
+    emitter = begun(rig)
+    log_dir = rig.places.log_dir
+    shutil.copytree(log_dir, log_dir.with_name("other"))
+    for tag in range(10, 20):
+        rig.emit(emitter, tag)
+        rig.step(2)
+        rig.pass_time(11)
+    log_dir.rename(log_dir.with_name("below"))
+    log_dir.with_name("other").rename(log_dir)
+    for tag in range(20, 30):
+        rig.emit(emitter, tag)
+        run(rig, 2)
+    rig.drain()
+    assert serials(rig) == sorted(set(serials(rig)))
+    assert "cut" not in {entry["kind"] for entry in entries(rig)}
+    assert rows(rig) == []
+
+
+def entries(rig: Rig) -> list[dict]:
+    """Return the entries of all manifests."""
+    paths = (rig.places.belongings_dir / "manifests").iterdir()
+    return [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+
+
+def serials(rig: Rig) -> list[int]:
+    """Return the serials of all entries, in order."""
+    return sorted(entry["serial"] for entry in entries(rig))
