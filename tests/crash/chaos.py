@@ -336,6 +336,18 @@ def _tool(name: str) -> str:
     return found
 
 
+def over_mutant(name: str, arguments: list[str]) -> int:
+    """Play a soak over a copy of the library that has a mistake in it: the soak has to turn red."""
+    import mutants  # a program beside this one
+
+    (mutant,) = [one for one in mutants.MUTANTS if one.name == name]
+    with tempfile.TemporaryDirectory(prefix="mutant-") as home:
+        mutants.copy_packages(Path(home))
+        mutants.apply(mutant, Path(home))
+        env = os.environ | {"PYTHONPATH": home}
+        return subprocess.run([sys.executable, __file__, *arguments], env=env, check=False).returncode
+
+
 def main() -> int:
     """Play the soak that was asked for."""
     parser = argparse.ArgumentParser(
@@ -344,7 +356,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--plan", action="store_true", help="print what would happen when, and nothing else")
+    parser.add_argument(
+        "--mutant", metavar="NAME", help="play it over the library with a mistake of mutants.py"
+    )
     given = parser.parse_args()
+    if given.mutant:
+        return over_mutant(given.mutant, ["--seconds", str(given.seconds), "--seed", str(given.seed)])
     if given.plan:
         print("\n".join(map(str, schedule(given.seed, given.seconds))))
         return 0

@@ -84,6 +84,8 @@ class VolumeTrouble:
     def _emergency(self, _: random.Random) -> Callable[[], None]:
         """EROFS under all that is open; only a new mount heals that, for which everybody has to let go."""
         self._require_known()
+        if list(self._ground.log_dir.glob(".pipeline/lanes/*/*/alive")):
+            raise OSError("a producer has its lane on the volume, and would have to die for it")
         self._volume.break_read_only()
         return self._mount_anew
 

@@ -9,6 +9,8 @@ _POWER = "../property/test_power_model.py::test_a_power_cut_at_any_step_loses_no
 _HANGS = "../integration/test_hanging_writers.py::test_a_write_that_hangs_is_left_to_a_stand_in"
 _STAND_IN = "../integration/test_stand_ins.py::test"
 _SEATS = "../integration/test_seats.py::test"
+_AWAY = "../integration/test_volume_away.py::test"
+_STEPS = "../integration/test_outage_in_process.py::test"
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
 _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 
@@ -79,7 +81,73 @@ FAULTS = (
     (
         "mount point not looked at",
         f"{_OUTAGE}_a_volume_that_is_unmounted_and_mounted_again",
-        (("pipeline/storage/volume.py", "if self._point and is_above(point, self._point):", "if False:"),),
+        (
+            (
+                "pipeline/storage/volume.py",
+                "if self._point and mounts.is_above(point, self._point):",
+                "if False:",
+            ),
+        ),
+    ),
+    (
+        "replay below a mount point",
+        "../unit/test_replay.py::test_nothing_is_replayed_while_the_volume_is_away",
+        (("pipeline/delivery/replay.py", "            self._volume.check()\n", ""),),
+    ),
+    (
+        "lane made below a mount point",
+        f"{_AWAY}_a_lane_makes_no_directory_below_the_mount_point",
+        (
+            (
+                "pipeline/queue/lane.py",
+                "        self._require_volume()\n        self.disk_dir = None\n",
+                "        self.disk_dir = None\n",
+            ),
+        ),
+    ),
+    (
+        "manifest continued below a mount point",
+        f"{_AWAY}_manifests_are_not_continued_below_the_mount_point",
+        (
+            (
+                "pipeline/storage/manifests.py",
+                "        self._check_volume()\n        if self._chain",
+                "        if self._chain",
+            ),
+        ),
+    ),
+    (
+        "volume forgotten with the runtime directory",
+        f"{_AWAY}_who_removes_the_runtime_directory_does_not_make_us_forget_the_volume",
+        (("workers/writer.py", "        self._footing.renew_notes(self.fallback.path)\n", ""),),
+    ),
+    (
+        "manifest before the cut",
+        f"{_STEPS}_a_writer_that_cannot_reach_the_files_begins_with_the_fallback",
+        (
+            (
+                "workers/footing.py",
+                "        pump.retreat.cut_marked()\n",
+                "        pump.days.manifests.recover(lambda: None)\n        pump.retreat.cut_marked()\n",
+            ),
+        ),
+    ),
+    (
+        "idle writer leaves its replay",
+        f"{_STEPS}_a_writer_that_nobody_needs_any_more_stays_for_a_long_replay",
+        (("workers/writer.py", " and not self.replayer.is_at_work", ""),),
+    ),
+    (
+        "heartbeat that was removed taken for old",
+        "test_files_changed.py::test_a_removed_runtime_directory_costs_no_writer",
+        (
+            ("workers/supervisor.py", "        self._mend_runtime()  # first", "        # first"),
+            (
+                "workers/supervisor.py",
+                "        self._mind_writer()\n        if not",
+                "        self._mind_writer()\n        self._mend_runtime()\n        if not",
+            ),
+        ),
     ),
     (
         "batch never given up",
