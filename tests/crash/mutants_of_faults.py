@@ -134,7 +134,7 @@ FAULTS = (
     ),
     (
         "idle writer leaves its replay",
-        f"{_STEPS}_a_writer_that_nobody_needs_any_more_stays_for_a_long_replay",
+        "../integration/test_outage_left.py::test_a_writer_that_nobody_needs_any_more_stays_for_a_long_replay",
         (("workers/writer.py", " and not self.replayer.is_at_work", ""),),
     ),
     (
