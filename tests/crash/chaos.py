@@ -14,12 +14,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ if __package__ in (None, ""):
 from crash.chaos_commands import Commands
 from crash.chaos_crew import RECORDS_MAX, SOURCES_MAX, Crew
 from crash.chaos_schedule import AWAY, Event, schedule
-from crash.chaos_volume import VolumeTrouble
+from crash.chaos_summary import stored_in, summary
+from crash.chaos_volume import FallbackTrouble, VolumeTrouble
 from support import oracle
 from support.commands import PIPELINE
 from support.ground import HANG_SEC, Ground
@@ -40,7 +42,7 @@ from pipeline.storage import fallback_reader
 from pipeline.verification.live import find_lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from support.oracle import Verdict
 
@@ -64,6 +66,7 @@ class Soak:
         self.stored: Counter[str] = Counter()
         self.volume = volumes.disk("volume", size=64 * MIB + int(seconds * 0.2 * MIB))
         self.trouble = VolumeTrouble(ground, self.volume)
+        self.fallback = FallbackTrouble(volumes.memory("fallback", "size=64m,mode=700"))
         self.crew = Crew(ground, seed)
         self.commands = Commands(ground)
         below = random.Random(f"{seed}/place").choice(["", "logs"])
@@ -97,12 +100,13 @@ class Soak:
         """Begin a trouble; returns what ends it."""
         self.events[event.kind] += 1
         if event.track == "volume":
-            try:
+            with self._counting_failures(event):
                 self.trouble.begin(event.kind, event.number)
-            except OSError as error:
-                self.events[f"{event.kind} (not possible)"] += 1
-                self._note(f"{event}: {error}")
             return self._heal
+        if event.track == "fallback":
+            with self._counting_failures(event):
+                self.fallback.begin(event.kind)
+            return self.fallback.heal
         if event.track == "stop":
             return self._stop(event)
         if event.track == "command":
@@ -112,6 +116,15 @@ class Soak:
         else:
             self._kill(event)
         return lambda: None
+
+    @contextmanager
+    def _counting_failures(self, event: Event) -> Iterator[None]:
+        """Go on without a trouble that could not be made."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            self.events[f"{event.kind} (not possible)"] += 1
+            self._note(f"{event}: {error}")
 
     def _kill(self, event: Event) -> None:
         victim = event.kind.removeprefix("kill_")
@@ -204,6 +217,7 @@ class Soak:
     def finish(self) -> None:
         """Heal everything, start once more, drain, and judge."""
         self.trouble.heal()
+        self.fallback.heal()
         for pid in self.ground.pids():
             os.kill(pid, signal.SIGCONT)
         self.commands.finish()
@@ -214,7 +228,7 @@ class Soak:
         self.verdict.faults += self.commands.faults
         self._judge_fallback()
         self._judge_account()
-        self._count_stored()
+        self.stored = stored_in(self.ground.log_dir)
         self.volume.unmount()  # not lazily: nobody has a descriptor there
         self.volume.mount()
 
@@ -243,16 +257,6 @@ class Soak:
             return {}
         return json.loads(done.stdout)
 
-    def _count_stored(self) -> None:
-        """Count what the stream tells of the soak."""
-        for path in oracle.files_in(self.ground.log_dir):
-            for line in path.read_bytes().split(b"\n"):
-                if b'"action_type":"fallback_replayed"' in line:
-                    self.stored["via fallback"] += json.loads(line)["records"]
-                elif b'"action_type":"crash_probe"' not in line[:80]:
-                    words = line[:120].split(b'"')
-                    self.stored[words[7].decode() if len(words) > 7 else "?"] += 1
-
     # What is told
 
     def _now(self) -> float:
@@ -268,29 +272,6 @@ class Soak:
                 f"fallback {self._in_fallback()} rows, {sum(self.events.values())} events {self.trouble.kind}"
             )
             print(f"\r{now}, {more}".ljust(100), end="", flush=True)
-
-    def summary(self) -> str:
-        """Return the table of what happened."""
-        rows = self.ground.ledger.rows()
-        verdict = self.verdict
-        longest = max((row.longest_ns for row in rows), default=0)
-        table = {
-            "seed": self.seed,
-            "seconds": f"{self.seconds:g}",
-            **{f"event {kind}": count for kind, count in sorted(self.events.items())},
-            "commands, exit codes": " ".join(f"{key}:{n}" for key, n in sorted(self.commands.codes.items())),
-            "producers": len({row.pid for row in rows}),
-            "records accepted": f"{verdict.accepted:,}",
-            "records stored": f"{verdict.stored:,} ({verdict.unacknowledged} of them not answered)",
-            "records via fallback": f"{self.stored.pop('via fallback', 0):,}",
-            "records dropped, refused": f"{verdict.dropped}, {verdict.refused}",
-            "told by the stream": " ".join(f"{key}:{n}" for key, n in sorted(self.stored.items()) if key),
-            "longest emit()": f"{longest / 1e6:.1f} ms",
-            "longest heal to drained": f"{max(self.drained_sec, default=0):.1f} s",
-            "most descriptors of a worker": self.descriptors_max,
-            "faults": len(verdict.faults),
-        }
-        return "\n".join(f"{name:30} {value}" for name, value in table.items())
 
 
 def soak(home: Path, seed: int, seconds: float, need_tool: Callable[[str], str]) -> Verdict:
@@ -308,7 +289,7 @@ def soak(home: Path, seed: int, seconds: float, need_tool: Callable[[str], str])
             faults = "\n".join(one.verdict.faults)
         except (AssertionError, OSError) as error:
             faults = f"{type(error).__name__}: {error}"
-        print(f"\n{one.summary()}", flush=True)
+        print(f"\n{summary(one)}", flush=True)
         if faults:
             raise AssertionError(f"{faults}\n{ground.told()}\n{_kept(one, home)}")
         return one.verdict
@@ -317,15 +298,21 @@ def soak(home: Path, seed: int, seconds: float, need_tool: Callable[[str], str])
 def _kept(one: Soak, home: Path) -> str:
     """Keep what the mounts and the memory would take with them; returns how to look at it."""
     kept = home / "kept"
+    one.fallback.heal()
     one.ground.kill("", signal.SIGKILL)
     with suppress(OSError):
         one.trouble.heal()
-    for name, place in (("logs", one.ground.log_dir), ("runtime", one.ground.root)):
+    ground = one.ground
+    for name, place in (
+        ("logs", ground.log_dir),
+        ("runtime", ground.root),
+        ("fallback", ground.fallback_dir),
+    ):
         with suppress(OSError, shutil.Error):
             shutil.copytree(place, kept / name, dirs_exist_ok=True)
     logs = kept / "logs"
     return (
-        f"kept: pipeline verify --dir {logs}; {logs}/.pipeline/workers.log; {kept}/runtime; {home}/fallback"
+        f"kept: pipeline verify --dir {logs}; {logs}/.pipeline/workers.log; {kept}/runtime; {kept}/fallback"
     )
 
 

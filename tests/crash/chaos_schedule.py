@@ -1,9 +1,9 @@
 """
 What happens in a chaos soak, and when: a function of the seed and the length alone.
 
-Four tracks run beside each other, so that up to three troubles overlap while a command looks at them: the
-volume of the logs, kills, processes that stand still, commands. Each event of a track begins after the one
-before it is over.
+Five tracks run beside each other, so that troubles overlap while a command looks at them: the volume of the
+logs, the fallback store (seldom), kills, processes that stand still, commands. Each event of a track begins
+after the one before it is over.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 AWAY = frozenset({"unmounted", "emergency"})
 """While and after these the log directory is empty, or not there at all."""
 VOLUME = {"full": 4, "tight": 2, "unmounted": 3, "read_only": 2, "forbidden": 2, "emergency": 1}
+FALLBACK = {"fallback_full": 2, "fallback_locked": 1}
 KILLS = {
     "kill_writer": 5,
     "kill_supervisor": 3,
@@ -60,6 +61,7 @@ def schedule(seed: int, seconds: float) -> list[Event]:
     """Return the events of a soak by their time; the same for the same two numbers."""
     events = [
         *_track(seed, seconds, "volume", VOLUME, (2.0, 9.0), _VOLUME_SEC),
+        *_track(seed, seconds, "fallback", FALLBACK, (8.0, 40.0), _VOLUME_SEC),
         *_track(seed, seconds, "kill", KILLS, (0.5, 6.0)),
         *_track(seed, seconds, "stop", STOPS, (1.0, 12.0), _STOP_SEC),
         *_track(seed, seconds, "command", COMMANDS, (0.5, 5.0)),

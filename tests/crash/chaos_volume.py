@@ -1,8 +1,9 @@
-"""What goes wrong with the volume of the log directory in a chaos soak, and how it becomes well again."""
+"""What goes wrong with the volume of the log directory in a chaos soak, and with the fallback store."""
 
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,8 +20,32 @@ if TYPE_CHECKING:
 _HELD_SEC = 20.0
 
 
+class FallbackTrouble:
+    """The fallback store on a volume of its own, with at most one trouble at a time."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._holder: sqlite3.Connection | None = None
+
+    def begin(self, kind: str) -> None:
+        """Fill its volume, or lock it as somebody does who looks into it and went for lunch."""
+        if kind == "fallback_full":
+            self._volume.fill()
+            return
+        for store in self._volume.point.glob("*/fallback.db"):
+            self._holder = sqlite3.connect(store, isolation_level=None, timeout=1.0)
+            self._holder.execute("BEGIN IMMEDIATE")
+
+    def heal(self) -> None:
+        """Make it well."""
+        self._volume.free()
+        if self._holder is not None:
+            self._holder.close()
+            self._holder = None
+
+
 class VolumeTrouble:
-    """The one volume, with at most one trouble at a time."""
+    """The one volume of the logs, with at most one trouble at a time."""
 
     def __init__(self, ground: Ground, volume: Volume) -> None:
         self.kind = ""
