@@ -83,16 +83,17 @@ class Soak:
         """Let everything happen that the schedule says."""
         self._began = time.monotonic()
         pending = schedule(self.seed, self.seconds)
-        ends: list[tuple[float, Callable[[], None]]] = []
+        ends: dict[str, tuple[float, Callable[[], None]]] = {}
         while self._now() < self.seconds or ends:
-            for end, undo in [pair for pair in ends if pair[0] <= self._now()]:
-                ends.remove((end, undo))
-                undo()
+            for track in [track for track, (end, _) in ends.items() if end <= self._now()]:
+                ends.pop(track)[1]()
             while pending and pending[0].at <= self._now():
                 event = pending.pop(0)
+                if event.track in ends:  # a machine that is late: one track has one trouble at a time
+                    ends.pop(event.track)[1]()
                 undone = self._strike(event)
                 if event.seconds:
-                    ends.append((self._now() + event.seconds, undone))
+                    ends[event.track] = (self._now() + event.seconds, undone)
             self._tend()
             time.sleep(_TICK_SEC)  # the pace of the soak, and no waiting for anything
 
