@@ -8,6 +8,7 @@ are gone with the last process inside, also when the test run is killed.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import functools
 import os
@@ -80,7 +81,9 @@ class Volume:
         run("mount", "-t", self.kind, *more, *loop, self.point)
 
     def fill(self, keep: int = 0) -> None:
-        """Leave no byte free, or about `keep` bytes."""
+        """Leave no byte free, or about `keep` bytes. OSError when it is not mounted: never the one below."""
+        if not os.path.ismount(self.point):
+            raise OSError(errno.ENODEV, "is not mounted", str(self.point))
         path = self.point / f"filler{len(self.fillers)}"
         with path.open("wb", buffering=0) as file:
             for size in (MIB, 4096, 1):
