@@ -282,11 +282,7 @@ class Writer:
             launch.start_supervisor(self.home, self.settings, extra=("--service",) if self.is_service else ())
 
     def _mend_runtime(self) -> None:
-        """
-        Re-create what somebody removed of the runtime directory.
-
-        Positions stay with us, in open descriptors.
-        """
+        """Re-create what somebody removed of the runtime directory; positions are in open descriptors."""
         if files.same_file(self.page.fd, self.page.path) or not self.places.log_dir.is_dir():
             return
         create_runtime(self.places)

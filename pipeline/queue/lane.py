@@ -13,7 +13,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Final
 
-from pipeline.host import clock, failpoint, files, handlers, mounts, processes
+from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
@@ -83,7 +83,7 @@ class Lane:
             self.memory_dir = self.places.lanes_dir / self.producer
         except OSError as error:
             handlers.let_through(error)
-            self._require_volume()
+            _require_volume(self.places)
             files.make_private(self.places.disk_lanes_dir)
             lock = self._make(self.places.disk_lanes_dir)
             self.disk_dir = self.places.disk_lanes_dir / self.producer
@@ -97,14 +97,13 @@ class Lane:
         """
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
-        self._require_volume()
+        _require_volume(self.places)
         self.disk_dir = None
         for (
             fd
         ) in self._fds():  # first: who cannot see the disk has to know that there may be more of this lane
             files.pwrite_all(fd, b"\1", ON_DISK_OFFSET)
         parent = self.places.disk_lanes_dir
-        _require_volume(self.places)
         files.make_private(parent)
         if self._disk_lock is not None:
             self._disk_lock.close()
@@ -112,16 +111,6 @@ class Lane:
         self._disk_lock = self._go_on_in(made) if made.is_dir() else self._make(parent)
         self.disk_dir = made
         return self.disk_dir
-
-    def _require_volume(self) -> None:
-        """
-        Make nothing in the directory below a mount point: it is hidden as soon as the volume comes back.
-
-        OSError (ENODEV). The lane itself is safe on its volume, and so is the lock that says it lives.
-        """
-        noted = str((files.read_json(self.places.volume_note) or {}).get("mount_point", ""))
-        if noted and mounts.is_away(self.places.state_dir, noted):
-            raise OSError(errno.ENODEV, f"no volume is mounted at {noted}", str(self.places.state_dir))
 
     def leave_memory(self) -> None:
         """Never go back to a runtime directory that was removed under us."""
@@ -311,6 +300,6 @@ def _require_volume(places: Places) -> None:
 
     The writer notes where the log directory's volume is mounted (storage/volume). OSError when it is not.
     """
-    noted = str((files.read_json(places.runtime("volume.json")) or {}).get("mount_point", ""))
+    noted = str((files.read_json(places.volume_note) or {}).get("mount_point", ""))
     if noted and places.disk_lanes_dir.is_relative_to(noted) and not os.path.ismount(noted):
         raise OSError(errno.ENODEV, f"the volume of the log directory is not mounted at {noted}")

@@ -13,7 +13,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from pipeline.host import files, mounts
+from pipeline.host import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,8 @@ class Volume:
             device = -1
         if device == self._device != -1:
             return
-        point = mounts.mount_point(self._directory)
-        if self._point and mounts.is_above(point, self._point):
+        point = mount_point(self._directory)
+        if self._point and is_above(point, self._point):
             raise self._absence(self._directory)
         self._device = device
         if device != -1 and point != self._point:
@@ -47,7 +47,7 @@ class Volume:
 
     def check_path(self, path: Path) -> None:
         """OSError (ENODEV) when a path that belongs on the volume would be made below its mount point."""
-        if self._point and mounts.is_away(path, self._point):
+        if self._point and path.is_relative_to(self._point) and not os.path.ismount(self._point):
             raise self._absence(path)
 
     def renew(self) -> None:
@@ -66,3 +66,18 @@ class Volume:
             files.write_json(self._note, {"mount_point": point})
         except OSError:
             return  # a successor then takes what it finds for the volume
+
+
+def mount_point(path: Path) -> str:
+    """Return where the file system is mounted that holds a path, or would hold it when it is made."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    device = os.stat(path).st_dev
+    while path != path.parent and os.stat(path.parent).st_dev == device:
+        path = path.parent
+    return str(path)
+
+
+def is_above(point: str, other: str) -> bool:
+    """Whether a mount point is one of the directories that another one lies in."""
+    return point != other and other.startswith(point.rstrip("/") + "/")

@@ -84,7 +84,7 @@ FAULTS = (
         (
             (
                 "pipeline/storage/volume.py",
-                "if self._point and mounts.is_above(point, self._point):",
+                "if self._point and is_above(point, self._point):",
                 "if False:",
             ),
         ),
@@ -100,7 +100,7 @@ FAULTS = (
         (
             (
                 "pipeline/queue/lane.py",
-                "        self._require_volume()\n        self.disk_dir = None\n",
+                "        _require_volume(self.places)\n        self.disk_dir = None\n",
                 "        self.disk_dir = None\n",
             ),
         ),

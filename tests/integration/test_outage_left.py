@@ -1,7 +1,6 @@
 """A writer that nobody needs any more, with records in its fallback store: when it leaves, and with what."""
 
 import errno
-from collections.abc import Iterator
 
 import pytest
 from support.outage_rig import Disk, all_there, begun, held, rows, run
@@ -10,20 +9,6 @@ from support.rig import Rig
 from pipeline.delivery.replay import Replay
 from pipeline.errors import FallbackBusy
 from workers import replayer
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig whose producers and writer run in this process."""
-    made = Rig()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def disk(rig: Rig) -> Disk:
-    """Give a disk that a test can break."""
-    return Disk(rig.patch)
 
 
 def until_it_leaves(rig: Rig) -> None:

@@ -7,21 +7,12 @@ Here a log directory that is noted as a mount point and is none stands for that;
 import json
 import os
 import shutil
-from collections.abc import Iterator
 
-import pytest
 from support.outage_rig import all_there, begun, rows, run
 from support.rig import Rig
 
-from pipeline.host import files, mounts
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """Give a rig whose producers and writer run in this process."""
-    made = Rig()
-    yield made
-    made.close()
+from pipeline.host import files
+from pipeline.storage.volume import mount_point
 
 
 def unmount(rig: Rig) -> None:
@@ -41,7 +32,7 @@ def mount(rig: Rig) -> None:
     assert os.listdir(log_dir) == []
     log_dir.rmdir()
     log_dir.with_name("volume").rename(log_dir)
-    point = mounts.mount_point(log_dir)
+    point = mount_point(log_dir)
     files.write_json(rig.places.volume_note, {"mount_point": point})
     if rig.writer is not None:
         rig.writer._footing.volume._point = point
