@@ -52,7 +52,7 @@ def test_a_lane_makes_no_directory_below_the_mount_point() -> None:
         assert held.fd >= 0
         new = rig.producer()
         assert rig.emit(new, 140)
-        run(rig, 3)
+        run(rig, 3, is_file_gone=True)
         mount(rig)
         run(rig, 70)
         all_there(rig)
@@ -66,7 +66,7 @@ def test_who_removes_the_runtime_directory_does_not_make_us_forget_the_volume(ri
     names = ("volume.json", "instance.json", "fallback.json")
     noted = {name: files.read_json(rig.places.runtime(name)) for name in names}
     shutil.rmtree(rig.places.runtime_dir)
-    run(rig, 2)
+    run(rig, 2, is_file_gone=True)  # and with it what would tell how the lane ended
     assert None not in noted.values()
     assert {name: files.read_json(rig.places.runtime(name)) for name in names} == noted
 
@@ -103,7 +103,7 @@ def test_manifests_of_a_directory_that_came_in_the_place_of_another_are_its_own(
     log_dir.with_name("other").rename(log_dir)
     for tag in range(20, 30):
         rig.emit(emitter, tag)
-        run(rig, 2)
+        run(rig, 2, is_file_gone=True)
     rig.drain()
     assert serials(rig) == sorted(set(serials(rig)))
     assert "cut" not in {entry["kind"] for entry in entries(rig)}
