@@ -37,7 +37,7 @@ ALPHABETS = {
 _PART = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _CARDS = {"visa": "4", "visa_spaced": "4", "mastercard": "51", "amex": "37"}
 _TELLING_CHARS = 8
-"""So many characters of the random part in a row are a leak; the display of a key shows three at either end."""
+"""So many characters of the random part in a row are a leak; a display shows three at either end."""
 
 
 class Made(NamedTuple):
@@ -82,13 +82,19 @@ def _random_part(kind: str, size: str | None, chance: random.Random) -> str:
         return "q" + "".join(chance.choices(ALPHABETS["lower"], k=7))
     if kind == "card":
         return _card(str(size), chance)
-    alphabet, count = ALPHABETS[kind], int(size or 0)
-    # As vendors make them: at least one letter and one digit where there is room, and no punctuation at the ends.
+    alphabet, count = ALPHABETS[kind], int(size or 1)
+    # As vendors make them: at least one letter and one digit where there is room, and no punctuation at the
+    # ends.
     while True:
         text = "".join(chance.choices(alphabet, k=count))
         if count < 6 or kind in {"digit", "alpha", "lower", "d19"}:
             return text
-        if re.search(r"[A-Za-z]", text) and re.search(r"\d", text) and text[0].isalnum() and text[-1].isalnum():
+        if (
+            re.search(r"[A-Za-z]", text)
+            and re.search(r"\d", text)
+            and text[0].isalnum()
+            and text[-1].isalnum()
+        ):
             return text
 
 
@@ -106,7 +112,7 @@ def _luhn(digit: int, place: int) -> int:
 
 
 def filled(record: Any, secret: str) -> Any:
-    """Return the record with the secret in its places; inside a text that is JSON it is escaped as JSON is."""
+    """Return the record with the secret in its places; in a text that is JSON it is escaped as there."""
     if isinstance(record, dict):
         return {filled(key, secret): filled(value, secret) for key, value in record.items()}
     if isinstance(record, list):
