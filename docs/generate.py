@@ -243,10 +243,40 @@ def kinds_lines(indent: str, fields: dict[str, Any]) -> Iterator[str]:
             yield f'{indent}"{field}": ({words}),'
 
 
+def masking_rules_page() -> str:
+    """Return the page on what is masked."""
+    from pipeline.privacy import names
+    from pipeline.privacy.value_rules import PERSONAL_RULES, VALUE_RULES
+
+    styles = {"key": "`abc***[MASKED 44 chars]***`", "plain": "`[MASKED]`", "user": "`[USER]`"}
+    head = ("rule", "what it is", "shown as")
+    rows = [(code(rule.name), rule.source, styles[rule.style]) for rule in VALUE_RULES]
+    personal = [(code(rule.name), rule.source, styles[rule.style]) for rule in PERSONAL_RULES]
+    lists = [
+        ("password-like", names.PASSWORDS, "also plain words behind them are masked in a text"),
+        ("headers", names.HEADERS, "in a text, to the end of the line"),
+        ("others", sorted({*names.IN_TEXT} - {*names.PASSWORDS, *names.HEADERS}), ""),
+        ("only fields, quoted names", sorted({*names.FIELDS} - {*names.IN_TEXT}), "too common in texts"),
+        ("`mask_thinking`", names.THINKING, ""),
+        ("`mask_tracebacks`", names.TRACEBACKS, ""),
+        ("strict preset", names.STRICT, "and any name with a sensitive word anywhere in it"),
+        ("never", sorted(names.HARMLESS), "last words that only look like it"),
+    ]
+    named = [(kind, ", ".join(map(code, group)), note) for kind, group, note in lists]
+    return (
+        "# Masking rules\n\nHow they are used is in [masking](../masking.md). The names of rules can be "
+        "given to `mask_allow`, and are what counts and `pipeline mask` name.\n\n"
+        "## Names (rule `name`)\n\n" + table(("kind", "names", "note"), named) + "\n"
+        "## Values\n\n" + table(head, rows) + "\n"
+        "## Personal data\n\nOnly with `mask_personal_data`.\n\n" + table(head, personal)
+    )
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "exit-codes.md": exit_codes_page,
     "health.md": health_page,
+    "masking-rules.md": masking_rules_page,
     "metrics.md": metrics_page,
     "records.md": records_page,
     "records.schema.json": schema_page,

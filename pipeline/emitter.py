@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.encoders import masking_of, quoted_type
 from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
 from pipeline.privacy.sampling import Sampler
@@ -68,9 +69,10 @@ class Emitter:
         """The pipeline's own records use the reserve, and never wait: it is the writer that makes room."""
         self._on_lane = on_lane
         self._on_look = on_look
-        self._encode = encode
+        self.masking = masking_of(settings, is_on=encode is encode_fields and not self._is_workers)
+        self._encode = self.masking.around(encode)
         # Who encodes in another way has not promised that plain fields may go past it.
-        self._encode_plain = encode_plain if encode is encode_fields else encode
+        self._encode_plain = self.masking.around(encode_plain if encode is encode_fields else encode)
         self._body_bytes_max = settings.max_record_bytes - _ENVELOPE_BYTES
         self._late_at = -_LATE_REPORT_SEC
         self._waits = not settings.async_logging and not self._is_workers
@@ -175,6 +177,7 @@ class Emitter:
         appender = self._appender or self._first_appender()
         if appender is not None:
             appender.prepare()
+        self.masking.prepare()
         return appender is not None
 
     def note_ending(self, signal_number: int = 0) -> None:
@@ -217,7 +220,7 @@ class Emitter:
 
     def _plan(self, action_type: str) -> Plan:
         """Make what emit() needs for a type; the opening is empty when its records are switched off."""
-        quoted = self._encode({"": action_type[: importance.ACTION_TYPE_CHARS_MAX]})[4:-1]
+        quoted = quoted_type(self._encode, action_type)
         opening = b'Z","action_type":' + quoted + b',"action_number":' if self.wants(action_type) else b""
         is_checked = self.settings.validation != "off" and not self._is_workers
         plan = opening, checks_of(action_type) if is_checked else None
@@ -377,6 +380,7 @@ class Emitter:
         if self._sampler is not None:
             self._sampler.reseed()
         self.failures = 0
+        self.masking.become_child()
 
 
 def _forked() -> None:

@@ -60,6 +60,7 @@ def with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[s
         "refused": emitter.refused(),
         "wrong_fields": emitter.wrong_fields(),
         "late": emitter.late,
+        "masked": emitter.masking.counts.totals(),
         "last_error": emitter.last_error,
     }
     extra = (["sync_late"] if emitter.late_recently() else []) + (["settings_rejected"] if complaints else [])

@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "Prove that nothing is missing, twice, or out of order.",
     "account": "Tell where every emitted record is, and whether it adds up.",
     "replay-fallback": "Bring what is in the fallback store into the files.",
+    "mask": "Try the masking rules; search what is stored.",
     "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Read the settings again and let the workers take them.",
     "config": "Show and check settings.",

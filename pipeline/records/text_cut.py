@@ -44,6 +44,14 @@ def shortened(text: str, size_max: int) -> str:
     return kept + _mark(len(whole) - len(kept) + cut_before)
 
 
+def first_chars(text: str, chars_max: int) -> str:
+    """Return the first characters of a text and `…[TRUNCATED 1234 chars]`, or one that is short as it is."""
+    whole, cut_before = _unmarked(text)
+    if len(whole) <= chars_max:
+        return text
+    return whole[:chars_max] + _mark(len(whole) - chars_max + cut_before)
+
+
 def _mark(chars: int) -> str:
     return f"…[TRUNCATED {chars} chars]"
 

@@ -110,6 +110,31 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
+def patterns(value: Any) -> tuple[str, ...]:
+    """Take a list of regular expressions that RE2 knows; as a text, one of them or a JSON list."""
+    try:
+        items = orjson.loads(value) if isinstance(value, str) and value.startswith('["') else value
+    except ValueError:
+        items = value
+    items = [items] if isinstance(items, str) and items else items or []
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item for item in items):
+        raise ValueError("a list of regular expressions")
+    for item in items:
+        _compiled(item)
+    return tuple(items)
+
+
+def _compiled(pattern: str) -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        raise ValueError(f"a regular expression that RE2 takes, {pattern!r}: {error}") from error
+
+
 def policy_word(value: Any) -> str:
     """Take a policy of the full queue, in either vocabulary."""
     word = _POLICY_WORDS.get(value, value) if isinstance(value, str) else value

@@ -16,7 +16,11 @@ from pipeline.settings.later import LATER, OBSERVABILITY
 from pipeline.settings.nearest import hint, nearest
 from pipeline.settings.table import BY_NAME
 
-ALIASES: Final = {"full_policy": "queue_full_strategy"}
+ALIASES: Final = {
+    "full_policy": "queue_full_strategy",
+    "mask_enabled": "mask_sensitive_data",
+    "mask_fields": "custom_sensitive_fields",
+}
 _STRATEGY: Final = {"default": "queue_full_strategy", "critical_levels": "critical_action_types"}
 """Keys of `queue_full_strategy` where it is a table; the others have the names of settings."""
 _CRITICAL_STRATEGY: Final = "block_with_timeout"

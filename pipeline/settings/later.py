@@ -10,11 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 LATER: Final[dict[str, str]] = {
-    "mask_sensitive_data": "masking",
-    "custom_sensitive_fields": "masking",
-    "mask_thinking": "masking",
-    "truncate_large_output": "truncation",
-    "max_output_chars": "truncation",
     "retention_days": "retention",
     "max_total_size_mb": "retention",
     "cleanup_on_startup": "retention",

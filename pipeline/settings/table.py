@@ -18,6 +18,7 @@ from pipeline.settings.checks import (
     names,
     number,
     one_of,
+    patterns,
     policy_word,
     pool_roles,
     rates,
@@ -181,6 +182,58 @@ class Settings:
         "How often an idle pipeline sees whether the log directory takes files.",
         number(1, 3600),
         at=RELOAD,
+    )
+    mask_sensitive_data: bool = _option(
+        True, "switch", "Mask secrets before a record reaches the queue.", switch
+    )
+    custom_sensitive_fields: tuple[str, ...] = _option(
+        (), "names", "Further names whose values are masked, however they are spelled.", names
+    )
+    mask_patterns: tuple[str, ...] = _option(
+        (), "RE2 patterns", "Further forms of secrets; the first group, if there is one, is masked.", patterns
+    )
+    mask_allow: tuple[str, ...] = _option(
+        (),
+        "names, rules, texts",
+        "Fields, rules of `docs/masking.md` and exact texts left as they are.",
+        names,
+    )
+    mask_strategy: str = _option(
+        "mask",
+        "mask, partial, hash, remove",
+        "What is shown: [MASKED]; three characters at either end; a keyed hash; nothing.",
+        one_of("mask", "partial", "hash", "remove"),
+    )
+    mask_hash_key: str = _option(
+        "",
+        "text",
+        "Key of the hashes, itself a secret; empty: each process has its own, and hashes compare only there.",
+        text,
+    )
+    mask_personal_data: bool = _option(
+        False, "switch", "Mask e-mail addresses, phone and card numbers too.", switch
+    )
+    mask_thinking: bool = _option(False, "switch", "Mask what agents think: `thinking_content`.", switch)
+    mask_tracebacks: bool = _option(
+        False, "switch", "Mask tracebacks whole; secrets in them are masked anyway.", switch
+    )
+    mask_preset: str = _option(
+        "standard",
+        "standard, strict",
+        "The word strict adds the three switches above, and names with a sensitive word anywhere in them.",
+        one_of("standard", "strict"),
+    )
+    truncate_large_output: bool = _option(
+        True, "switch", "Cut the texts in `truncate_fields` to `max_output_chars`.", switch
+    )
+    max_output_chars: int = _option(
+        1000, "characters", "What is kept of each of these texts.", whole(1, RECORD_BYTES_MAX_CEILING)
+    )
+    truncate_fields: tuple[str, ...] = _option(
+        ("output", "stdout", "stderr", "response_body"),
+        "names",
+        "Fields that hold output, at any depth; `*` is all.",
+        names,
     )
     timezone: str = _option(
         "UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", zone, at=PIPELINE

@@ -23,6 +23,7 @@ PAGES = [
     "cli.md",
     "exit-codes.md",
     "health.md",
+    "masking-rules.md",
     "metrics.md",
     "records.md",
     "records.schema.json",

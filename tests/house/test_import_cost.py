@@ -20,6 +20,7 @@ HEAVY = [
     "multiprocessing",
     "opentelemetry",
     "psutil",
+    "re2",
     "rich",
     "sqlite_utils",
     "subprocess",
