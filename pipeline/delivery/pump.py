@@ -143,11 +143,7 @@ class Pump:
             self.days.let_go(file)
 
     def sync(self) -> None:
-        """
-        Make everything written durable, publish that, and release what it frees.
-
-        OSError when a disk refuses; what the file holds behind its last sync has to be taken back then.
-        """
+        """Make durable what is written, publish, release. OSError: all behind the last sync is in doubt."""
         self.require_settled()
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
@@ -372,6 +368,9 @@ class Pump:
         except OSError:
             self.is_retreating = True
             raise
+        batch = self.page.open_intent()
+        if batch is not None and batch.file == file.name:  # what is there of it counts when it is whole
+            file.synced_size = min(file.synced_size, batch.offset)
         self._unsynced.pop(file.name, None)
 
     def _release(self) -> None:
