@@ -1,16 +1,14 @@
 """The writer's way through an outage, step by step: retries, the fallback, the breaker, the way back."""
 
-import contextlib
 import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.outage_rig import Disk, all_there, begun, held, rows, run
+from support.outage_rig import Disk, all_there, begun, held, rows, run, take_away
 from support.rig import Rig
 
 from pipeline.delivery import recovery
@@ -235,19 +233,6 @@ def test_a_writer_killed_on_its_way_to_the_fallback_loses_and_repeats_nothing(
     all_there(rig)
 
 
-def take_away(rig: Rig) -> Callable[[], object]:
-    """Put a plain file in the place of the log directory; returns what puts it back."""
-    away = rig.places.log_dir.with_name("away")
-    rig.places.log_dir.rename(away)
-    rig.places.log_dir.write_text("not a directory")
-
-    def put_back() -> None:
-        rig.places.log_dir.unlink()
-        away.rename(rig.places.log_dir)
-
-    return put_back
-
-
 def test_a_writer_that_cannot_reach_the_files_begins_with_the_fallback(rig: Rig, disk: Disk) -> None:
     """Its predecessor was killed with a batch half written; nothing of the log directory can be used."""
     emitter = begun(rig)
@@ -351,55 +336,6 @@ def test_what_is_in_the_fallback_at_the_end_is_replayed_at_the_next_start(rig: R
         json.loads(line) for lines in rig.lines().values() for line in lines if b"fallback_replayed" in line
     ]
     assert sum(record["records"] for record in told) >= 1
-
-
-def test_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered_them(rig: Rig) -> None:
-    """On a full disk, then a sync, a kill, and a successor that can only leave what was not durable."""
-    emitter = begun(rig)
-    for tag in range(10, 20):
-        rig.emit(emitter, tag)
-    rig.step()
-    for tag in range(20, 40):
-        rig.emit(emitter, tag)
-    rig.write_room = 700
-    rig.step()
-    rig.writer.pump.sync()
-    rig.kill_writer()
-    put_back = take_away(rig)
-    rig.start_writer()
-    run(rig, 5)
-    assert held(rig) >= 20
-    put_back()
-    rig.write_room = None
-    run(rig, 70)
-    all_there(rig)
-    assert verify(rig.places.log_dir).findings == ()
-
-
-def test_a_successor_makes_no_batch_durable_that_it_has_not_synced(rig: Rig) -> None:
-    """Over half a batch on a full disk it cannot finish its start: what the last one left is taken back."""
-    emitter = begun(rig)
-    for tag in range(10, 20):
-        rig.emit(emitter, tag)
-    rig.step()
-    for tag in range(20, 40):
-        rig.emit(emitter, tag)
-    rig.write_room = 700
-    rig.step()
-    rig.kill_writer()
-    rig.start_writer()
-    with contextlib.suppress(OSError):
-        rig.writer.pump.sync()
-    rig.check_positions()
-    rig.kill_writer()
-    put_back = take_away(rig)
-    rig.start_writer()
-    run(rig, 5)
-    put_back()
-    rig.write_room = None
-    run(rig, 70)
-    all_there(rig)
-    assert verify(rig.places.log_dir).findings == ()
 
 
 def test_what_is_taken_back_has_no_entry_in_a_manifest(rig: Rig) -> None:

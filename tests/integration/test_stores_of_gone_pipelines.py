@@ -14,6 +14,7 @@ from support.rig import Rig
 
 from pipeline.storage import fallback_places
 from pipeline.verification import verify
+from pipeline.verification.accounts import account
 
 GONE = "i0123abcd"
 
@@ -93,7 +94,11 @@ def test_cut_marks_of_a_gone_pipeline_are_worked_off_before_its_lanes_go_on(
 
 
 def test_a_mark_of_a_file_that_somebody_went_on_with_comes_too_late(rig: Rig, disk: Disk) -> None:
-    """The store was on a volume that came back later: what has been proven since is not cut."""
+    """
+    The store was on a volume that came back later: what has been proven since is not cut.
+
+    Its rows are replayed, and so their records are there twice, which account says.
+    """
     emitter, path, mend = fails_with_marks(rig, disk, with_rows=True)
     rig.kill_writer()
     rig.abandon(emitter)
@@ -106,8 +111,9 @@ def test_a_mark_of_a_file_that_somebody_went_on_with_comes_too_late(rig: Rig, di
     size = path.stat().st_size
     assert rig.writer.days.manifests.head
     away.rename(store.parent)
-    run(rig, 70)
+    run(rig, 70, is_file_gone=True)
     assert path.stat().st_size >= size
+    assert [one.repeated for one in account(rig.places.log_dir).faulty] == [((11, 20),)]
     assert marks(store) == []
     assert set(rig.tags()) == set(rig.tags_emitted)
 

@@ -88,3 +88,16 @@ def all_there(rig: Rig) -> None:
     assert rig.tags() == Counter(rig.tags_emitted)
     assert rows(rig) == []
     balance(rig)
+
+
+def take_away(rig: Rig) -> Callable[[], object]:
+    """Put a plain file in the place of the log directory; returns what puts it back."""
+    away = rig.places.log_dir.with_name("away")
+    rig.places.log_dir.rename(away)
+    rig.places.log_dir.write_text("not a directory")
+
+    def put_back() -> None:
+        rig.places.log_dir.unlink()
+        away.rename(rig.places.log_dir)
+
+    return put_back
