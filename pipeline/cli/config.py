@@ -17,10 +17,12 @@ from pipeline.host import files
 from pipeline.settings import SETTINGS, Reading, settings_file as settings_files, template
 from pipeline.settings.documents import printable
 from pipeline.settings.findings import Findings
+from pipeline.settings.table import SECRET
 
 if TYPE_CHECKING:
     from pipeline.settings import Setting
 
+_HIDDEN: Final = "(not shown)"
 EPILOG: Final = """\b
 Examples:
   $ pipeline config show                  what is in force, and where each value came from
@@ -199,7 +201,8 @@ def _entry(row: Setting, reading: Reading) -> dict[str, Any]:
 
 
 def _value(row: Setting, reading: Reading) -> Any:
-    return _plain(getattr(reading.settings, row.name))
+    value = getattr(reading.settings, row.name)
+    return _HIDDEN if value and row.unit == SECRET else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -35,6 +35,8 @@ APPLICATION: Final = "application"
 """A producer takes it when its process joins the pipeline, and keeps it."""
 PIPELINE: Final = "pipeline"
 """It holds from the first start of the pipeline to the end of its last process."""
+SECRET: Final = "secret"  # noqa: S105 - a unit
+"""The unit of a setting whose value is never shown."""
 _LANES: Final = ("auto", "memory", "disk")
 
 
@@ -206,8 +208,8 @@ class Settings:
     )
     mask_hash_key: str = _option(
         "",
-        "text",
-        "Key of the hashes, itself a secret; empty: each process has its own, and hashes compare only there.",
+        SECRET,
+        "Key of the hashes; empty: each process has its own, and hashes compare only there.",
         text,
     )
     mask_personal_data: bool = _option(

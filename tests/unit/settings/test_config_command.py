@@ -53,6 +53,16 @@ def test_show_names_every_setting_its_value_and_where_it_came_from(
     assert (document["running"], document["file"], len(document["complaints"])) == (False, str(file), 1)
 
 
+def test_show_keeps_a_secret_to_itself(config: Any, tmp_path: Path) -> None:
+    """That it is set is told, in every form; what it is never is."""
+    file = tmp_path / "a.toml"
+    file.write_text('mask_hash_key = "hunter2"\n')
+    for form in ([], ["--json"], ["--changed"]):
+        out = "".join(config("show", "--settings-file", file, *form)[1:])
+        assert "(not shown)" in out
+        assert "hunter2" not in out
+
+
 def test_show_can_be_narrowed_and_a_name_that_is_none_is_told(config: Any, tmp_path: Path) -> None:
     """What is not at its default; some names; a typo."""
     file = tmp_path / "a.toml"
