@@ -16,6 +16,17 @@ _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 
 FAULTS = (
     (
+        "half a batch durable by a sync",
+        "../integration/test_outage_of_half_batches.py::test_the_whole_lines_of_half_a_batch",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "            file.synced_size = min(file.synced_size, batch.offset)\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    (
         "log directory's own name not synced",
         _POWER,
         (
