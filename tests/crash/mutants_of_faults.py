@@ -17,7 +17,8 @@ _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 FAULTS = (
     (
         "half a batch durable by a sync",
-        "../integration/test_outage_of_half_batches.py::test_the_whole_lines_of_half_a_batch",
+        "../integration/test_outage_of_half_batches.py"
+        "::test_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered_them",
         (
             (
                 "pipeline/delivery/pump.py",
