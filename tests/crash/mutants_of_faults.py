@@ -9,6 +9,7 @@ _POWER = "../property/test_power_model.py::test_a_power_cut_at_any_step_loses_no
 _HANGS = "../integration/test_hanging_writers.py::test_a_write_that_hangs_is_left_to_a_stand_in"
 _STAND_IN = "../integration/test_stand_ins.py::test"
 _SEATS = "../integration/test_seats.py::test"
+_HALVES = "../integration/test_outage_of_half_batches.py::test"
 _AWAY = "../integration/test_volume_away.py::test"
 _STEPS = "../integration/test_outage_in_process.py::test"
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
@@ -17,8 +18,7 @@ _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
 FAULTS = (
     (
         "half a batch durable by a sync",
-        "../integration/test_outage_of_half_batches.py"
-        "::test_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered_them",
+        f"{_HALVES}_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered_them",
         (
             (
                 "pipeline/delivery/pump.py",
