@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support.apps import Site
 from support.commands import ask, call
 
-from pipeline.cli import demo
+from pipeline.cli import demo, group
 from pipeline.cli.demonstration import outage, scanners, story, tally
 from pipeline.errors import PipelineError
 from pipeline.verification import account, verify
@@ -149,7 +149,7 @@ def test_log_directory_is_away_whole_and_comes_back_whole(
 def test_directory_that_cannot_be_moved_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mount point stays where it is."""
     monkeypatch.setattr(Path, "is_mount", lambda _: True)
-    result = CliRunner().invoke(demo.command, ["--dir", str(site.log_dir)])
+    result = CliRunner().invoke(group, ["demo", "--dir", str(site.log_dir)])
     assert (result.exit_code, site.log_dir.exists()) == (2, False)
     assert "cannot be moved" in result.output
 
@@ -157,7 +157,7 @@ def test_directory_that_cannot_be_moved_is_refused(site: Site, monkeypatch: pyte
 def test_nothing_is_left_with_no_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the log directory nor the one of the fallback store, also when a demonstration fails."""
     monkeypatch.setattr(demo.Play, "run", fail)
-    result = CliRunner().invoke(demo.command, ["--no-keep", "--dir", str(tmp_path / "logs")])
+    result = CliRunner().invoke(group, ["demo", "--no-keep", "--dir", str(tmp_path / "logs")])
     assert result.exit_code != 0
     assert list(tmp_path.iterdir()) == []
 

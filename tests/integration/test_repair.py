@@ -15,7 +15,7 @@ from support.archive import DAYS, copy_of, write_days
 from support.commands import ask, call
 from support.rig import Rig
 
-from pipeline.cli import repair
+from pipeline.cli import group, repair
 from pipeline.verification import current_head, parse_heads, verify
 
 FIRST, MIDDLE, LAST = DAYS
@@ -50,7 +50,7 @@ def logs(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def run(logs: Path, *arguments: str) -> Result:
     """Run the command in this process."""
-    result = CliRunner().invoke(repair.command, ["--dir", str(logs), *arguments], catch_exceptions=False)
+    result = CliRunner().invoke(group, ["repair", "--dir", str(logs), *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result
 

@@ -4,13 +4,14 @@ import json
 
 from click.testing import CliRunner
 
-from pipeline.cli.schema import command
+from pipeline.cli import group
 from pipeline.records import catalogue
 
 
 def printed(*arguments: str, status: int = 0) -> str:
     """Run the command and return all that it prints."""
-    result = CliRunner().invoke(command, arguments)
+    # By way of the group: click keeps the help option that a command had at its first use, for the pages too.
+    result = CliRunner().invoke(group, ["schema", *arguments])
     assert result.exit_code == status
     return result.output
 
