@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import app, tracing
 from pipeline.records.context import bind, current
+from pipeline.records.value_texts import text_of
 
 if TYPE_CHECKING:
     from pipeline.app import Pipeline
@@ -121,20 +122,13 @@ def get_logger(name: str = "") -> Logger:
 
 def _message(message: object, args: tuple[object, ...]) -> dict[str, Any]:
     if not args:
-        return {"message": message if isinstance(message, str) else _text(message)}
-    template = _text(message)
+        return {"message": message if isinstance(message, str) else text_of(message, chars_max=None)}
+    template = text_of(message, chars_max=None)
     try:
         return {"message": template % args, "template": template, "args": list(args)}
     except Exception as error:  # noqa: BLE001 - the wrong number of arguments, a __str__ that raises
         problem = f"{type(error).__name__}: {error}"
         return {"message": template, "args": list(args), "message_error": problem}
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001 - an object that cannot describe itself
-        return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def _exception(exc_info: object) -> str:

@@ -19,6 +19,7 @@ from pipeline import app as ours
 from pipeline.host import handlers
 from pipeline.integrations.logging import PipelineHandler
 from pipeline.records.context import context, current
+from pipeline.records.value_texts import text_of
 
 if TYPE_CHECKING:
     import logging
@@ -104,17 +105,10 @@ class install:  # noqa: N801 - used like a function
             task_name=getattr(sender, "name", ""),
             status="error",
             error_type=type(exception).__qualname__,
-            error_message=_text(exception),
+            error_message=text_of(exception, chars_max=None),
             traceback=str(getattr(einfo, "traceback", "")),
         )
 
     def _listen(self, logger: logging.Logger | None = None, **_about: Any) -> None:
         if logger is not None and not any(isinstance(one, PipelineHandler) for one in logger.handlers):
             logger.addHandler(PipelineHandler())
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001 - an error that cannot describe itself
-        return f"<{type(value).__name__}: {type(error).__name__}>"

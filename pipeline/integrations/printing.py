@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import app
+from pipeline.records.value_texts import text_of
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -48,7 +49,7 @@ class capture_print:  # noqa: N801 - used like a function
         return {
             "level": self._level,
             "logger": "print",
-            "message": str(separator).join(_text(value) for value in values),
+            "message": str(separator).join(text_of(value, chars_max=None) for value in values),
             "module": caller.f_globals.get("__name__", ""),
             "function": caller.f_code.co_name,
             "line": caller.f_lineno,
@@ -62,10 +63,3 @@ class capture_print:  # noqa: N801 - used like a function
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001 - print() itself will raise it to the caller
-        return f"<{type(value).__name__}: {type(error).__name__}>"

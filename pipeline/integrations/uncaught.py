@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline import app
 from pipeline.host import handlers
 from pipeline.records.log_lines import traceback_text
+from pipeline.records.value_texts import text_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -105,7 +106,7 @@ class capture_uncaught:  # noqa: N801 - used like a function
         if error is not None:
             fields |= {
                 "error_type": type(error).__qualname__,
-                "error_message": _text(error),
+                "error_message": text_of(error, chars_max=None),
                 "traceback": traceback_text(error, trace or error.__traceback__),
             }
         try:
@@ -120,13 +121,6 @@ class capture_uncaught:  # noqa: N801 - used like a function
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot describe itself
-        return "<no text>"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -18,12 +18,12 @@ def clean_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def text_of(value: object) -> str:
-    """Return what `str(value)` says, at most `TEXT_CHARS_MAX` of it; a marker if that raises."""
+def text_of(value: object, *, chars_max: int | None = TEXT_CHARS_MAX) -> str:
+    """Return what `str(value)` says, at most `chars_max` of it (None: all); a marker if that raises."""
     try:
         text = str.__str__(str(value))
-        if len(text) > TEXT_CHARS_MAX:
-            text = f"{text[:TEXT_CHARS_MAX]}…[TRUNCATED {len(text) - TEXT_CHARS_MAX} chars]"
+        if chars_max is not None and len(text) > chars_max:
+            text = f"{text[:chars_max]}…[TRUNCATED {len(text) - chars_max} chars]"
         return clean_text(text)
     except Exception as error:  # noqa: BLE001 - anybody's code runs in str(); the marker says what it raised
         handlers.let_through(error)
