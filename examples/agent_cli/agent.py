@@ -46,12 +46,13 @@ class Agent:
         self._go("THINKING", "user_request")
         try:
             answer = self._ask()
-            print(self._use(answer) if answer.tool else answer.text, flush=True)
+            told = self._use(answer) if answer.tool else answer.text
         except KeyboardInterrupt:
-            print("interrupted; Ctrl+C again to leave", flush=True)
+            told = "interrupted; Ctrl+C again to leave"
         except Exception as error:  # noqa: BLE001 - recorded where it happened; the conversation goes on
-            print(f"error: {error}", flush=True)
-        self._go("IDLE", "done")
+            told = f"error: {error}"
+        self._go("IDLE", "done")  # first: who is told so may press Ctrl+C again at once
+        print(told, flush=True)
 
     def _ask(self) -> Answer:
         with self._pl.llm(self._model.name, provider="none", messages_count=len(self._messages)) as call:
