@@ -100,6 +100,13 @@ class Places(NamedTuple):
         is_same = mounts.is_same(self.state_dir, self.log_dir)
         return self._replace(log_dir=NOWHERE, state_dir=NOWHERE if is_same else self.state_dir)
 
+    def through(self, log_dir: Path) -> Places:
+        """Return the same places, with the log directory and what is in it reached by another path."""
+        state_dir = self.state_dir
+        if state_dir.is_relative_to(self.log_dir):
+            state_dir = log_dir / state_dir.relative_to(self.log_dir)
+        return self._replace(log_dir=log_dir, state_dir=state_dir)
+
     def runtime(self, name: str) -> Path:
         """Return a file of the runtime directory."""
         return self.runtime_dir / name

@@ -15,6 +15,7 @@ from pipeline.queue import adoption, usage
 from pipeline.storage import fallback_places
 from pipeline.storage.fallback import Fallback
 from pipeline.storage.fence import Fence
+from pipeline.storage.grip import Grip
 from pipeline.storage.volume import Volume
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _GIVE_UP_AT: Final = 0.25
 
 class Footing:
     """
-    The append lock of one writer, and the volume that it is on.
+    The append lock of one writer, and its grip on the log directory.
 
     A stand-in never gets it: a killed writer is stuck there, and so would be who touches anything near it.
     """
@@ -42,8 +43,8 @@ class Footing:
     def __init__(self, places: Places, settings: Settings, *, is_stand_in: bool = False) -> None:
         self._places = places
         self._is_stand_in = is_stand_in
-        self.volume = Volume(places)
-        self._fence = Fence(places, settings, self.volume)
+        self.grip = Grip(places)
+        self._fence = Fence(self.grip, settings)
         self.error = ""
         """Why the lock could not be had."""
         self.waits_for = ""
@@ -80,16 +81,23 @@ class Footing:
         self.waits_for = "waiting_for_append_lock"
         return False
 
-    def is_lost(self) -> bool:
+    def is_lost(self, pump: Pump) -> bool:
         """Whether the log directory was replaced under us, and the lock in the new one cannot be had."""
         if not self._fence.is_void():
             return False
         self._fence.give_up()
-        return not self.try_acquire()
+        if not self.try_acquire():
+            return True
+        try:
+            _load(pump)
+        except OSError as error:
+            self.error = str(error)
+            return True
+        return False
 
     def renew_notes(self, store: Path) -> None:
         """Leave a successor what the runtime directory said that somebody removed: volume, files, store."""
-        self.volume.renew()
+        self.grip.renew()
         if self.is_held:
             self._fence.renew_note()
         _note_store(self._places, store, lambda _: None)
@@ -97,8 +105,9 @@ class Footing:
     def hold_disk_lanes(self, note: Callable[[str], None]) -> None:
         """Say that this instance's disk lanes have a writer."""
         try:
-            files.make_private(self._places.disk_lanes_dir)
-            self._disk_lanes_lock = RecordLock(self._places.disk_lanes_dir / adoption.INSTANCE_LOCK)
+            lanes_dir = self.grip.places.disk_lanes_dir
+            files.make_private(lanes_dir)
+            self._disk_lanes_lock = RecordLock(lanes_dir / adoption.INSTANCE_LOCK)
             self._disk_lanes_lock.try_acquire()
         except OSError as error:
             note(f"no disk lanes here: {error}")
@@ -113,9 +122,18 @@ class Footing:
             pump.days.use(self.instance)
             checkpoint.use(self.instance)
             remember_files(pump, checkpoint)
+            _load(pump)
             pump.retreat.cut_elsewhere()
             pump.retreat.may_touch_files = True
         pump.retreat.cut_marked()
+
+
+def _load(pump: Pump) -> None:
+    """Have positions and cut marks as they stand now that the lock is ours. OSError when they do not."""
+    try:
+        pump.retreat.load()
+    except FallbackError as error:
+        raise OSError(errno.EIO, str(error)) from error
 
 
 def remember_files(pump: Pump, checkpoint: Checkpoint) -> None:

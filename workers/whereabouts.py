@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.host import files
 from pipeline.storage.directories import make_belongings
-from pipeline.storage.volume import Volume
+from pipeline.storage.grip import Grip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Whereabouts:
                 files.write_json(self._places.runtime("supervisor.json"), self._about)
                 self._is_published = True
             except OSError as error:
-                self._say(error)
+                self._say(str(error))
         if not self._is_copied and (self._copying is None or not self._copying.is_alive()):
             self._copying = threading.Thread(target=self._copy, args=(settings,), name="copy", daemon=True)
             self._copying.start()
@@ -54,16 +54,19 @@ class Whereabouts:
             self._copying.join()
 
     def _copy(self, settings: Settings) -> None:
+        grip = Grip(self._places)
         try:
-            Volume(self._places).check()
-            make_belongings(self._places, settings)
-            path = self._places.belongings_dir / "supervisor.json"
+            grip.make(settings)
+            make_belongings(grip.places, settings)
+            path = grip.places.belongings_dir / "supervisor.json"
             files.write_json(path, self._about, is_only_writer=True)
             self._is_copied = True
         except OSError as error:
-            self._say(error)
+            self._say(grip.named(str(error)))
+        finally:
+            grip.close()
 
-    def _say(self, error: OSError) -> None:
-        if str(error) != self._error:
+    def _say(self, error: str) -> None:
+        if error != self._error:
             self._note(f"cannot say where we are, will try again: {error}")
-        self._error = str(error)
+        self._error = error

@@ -91,7 +91,7 @@ class Writer:
     @property
     def append_error(self) -> str:
         """Why files refuse, empty while they do not."""
-        return self.delivery.error if hasattr(self, "delivery") else self._footing.error
+        return self.named(self.delivery.error if hasattr(self, "delivery") else self._footing.error)
 
     @property
     def append_lock_holder(self) -> str:
@@ -114,9 +114,9 @@ class Writer:
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
         self.lanes = Lanes(self.places, self.is_own, sees_all=not self.is_stand_in)
-        instance, volume = self._footing.instance, self._footing.volume
-        self.checkpoint = Checkpoint(self.places.state_dir, instance)
-        self.days = Days(self.places, self.settings, instance, self._note_file_change, volume)
+        instance, grip = self._footing.instance, self._footing.grip
+        self.checkpoint = Checkpoint(grip.places.state_dir, instance)
+        self.days = Days(grip, self.settings, instance, self._note_file_change)
         if self.is_stand_in:
             control.detach(self.places.runtime("control"))
         self.page = ControlPage(self.places.runtime("control"))
@@ -126,7 +126,7 @@ class Writer:
             instance,
             is_stand_in=self.is_stand_in,
             beat=self.beat,
-            note=self.journal.note,
+            note=self.note,
         )
         self.pump = Pump(
             self.lanes, self.page, self.days, self.checkpoint, self.settings, self.fallback, self.beat
@@ -136,7 +136,7 @@ class Writer:
             self.settings,
             probe=lambda: self._footing.probe(self.pump, self.checkpoint),
             is_pressed=lambda: is_pressed(self.places, self.settings),
-            note=self.journal.note,
+            note=self.note,
             beat=self.beat,
         )
         self.leftovers = Leftovers(
@@ -150,7 +150,7 @@ class Writer:
         self.announcer.started(cause, restarts)
         role = "stand-in" if self.is_stand_in else "started"
         began = f"{role} ({cause or 'first start'}), recovered by {self.recovered_by}"
-        self.journal.note(f"{began}, adopted {len(adopted)} lanes")
+        self.note(f"{began}, adopted {len(adopted)} lanes")
         self.state = "writing"
 
     def _take_over(self) -> list[str]:
@@ -161,7 +161,7 @@ class Writer:
             self.recovered_by = recovery.without_files(self.pump, is_first=self.page.is_new)
             return []
         remember_files(self.pump, self.checkpoint)
-        self._footing.hold_disk_lanes(self.journal.note)
+        self._footing.hold_disk_lanes(self.note)
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
@@ -238,7 +238,7 @@ class Writer:
                 self.days.reopen()
                 self.wants_reopen = False
         except (OSError, LaneError) as error:
-            self.journal.note(f"after a sync: {error}")
+            self.note(f"after a sync: {error}")
 
     def _is_sync_due(self, *, is_urgent: bool) -> bool:
         has_ended = is_urgent or any(lane.tailer.is_ended for lane in self.lanes.all())
@@ -258,7 +258,7 @@ class Writer:
         for lane in self.lanes.all():
             lane.tailer.open_all()
         self._mend_runtime()
-        if self._footing.is_lost():  # the log directory was replaced: what we hold keeps nobody out
+        if self._footing.is_lost(self.pump):  # the log directory was replaced: what we hold keeps nobody out
             self._stand_back()
         self._memory.mind(self.pump)
         self.delivery.look()
@@ -273,7 +273,7 @@ class Writer:
         try:
             adoption.adopt(self.places, self.pump.ask_files)
         except OSError as error:
-            self.journal.note(f"cannot adopt lanes: {error}")
+            self.note(f"cannot adopt lanes: {error}")
         self.lanes.scan(everywhere=True)
 
     def _watch_supervisor(self) -> None:
@@ -286,7 +286,7 @@ class Writer:
         if files.same_file(self.page.fd, self.page.path) or not self.places.log_dir.is_dir():
             return
         create_runtime(self.places)
-        self.journal.note("the runtime directory was removed; made again")
+        self.note("the runtime directory was removed; made again")
         self._pulse.renew()
         self._lock_again = Seat(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
@@ -300,7 +300,7 @@ class Writer:
 
     def _exit_code(self) -> int | None:
         if self._memory.is_too_big:
-            self.journal.note("above worker_memory_max_mb: asks for a successor")
+            self.note("above worker_memory_max_mb: asks for a successor")
             self._own.note_ending()
             return EXIT_REPLACE
         if self._is_abandoned:
@@ -369,7 +369,7 @@ class Writer:
                 return recovery.recover(self.pump, self.beat)
             except (OSError, LaneError, FallbackError) as error:
                 self._footing.error = str(error)
-                self.journal.note(f"cannot recover: {error}")
+                self.note(f"cannot recover: {error}")
             if clock.monotonic() >= give_up_at:
                 self._stand_back()
                 return recovery.without_files(self.pump, is_first=False)
@@ -377,8 +377,16 @@ class Writer:
             self._say()
             clock.sleep(_LOCK_POLL_SEC)
 
+    def named(self, text: str) -> str:
+        """Return a message with the log directory's own name in it."""
+        return self._footing.grip.named(text)
+
+    def note(self, text: str) -> None:
+        """Write a line to the workers' log."""
+        self.journal.note(self.named(text))
+
     def _note_file_change(self, file: str, change: str, size: int) -> None:
-        self.journal.note(f"{file}: {change}, {size} bytes")
+        self.note(f"{file}: {change}, {size} bytes")
         self._own.emit("file_changed", file=file, change=change, bytes=size, level="WARNING")
 
     def _say(self, **more: Any) -> None:

@@ -17,16 +17,17 @@ from pipeline import launch
 from pipeline.delivery.replay import Replay
 from pipeline.errors import FallbackBusy, FallbackError, PipelineError
 from pipeline.host import clock, files
-from pipeline.host.locks import RecordLock
 from pipeline.limits import BATCH_BYTES_MAX
 from pipeline.queue import bell
-from pipeline.storage import fallback_places, fallback_reader
+from pipeline.storage import fallback_places, fallback_reader, fence
 from pipeline.storage.fallback import Fallback
+from pipeline.storage.grip import Grip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline.host.locks import RecordLock
     from pipeline.paths import Places
     from pipeline.settings import Settings
     from pipeline.storage.fallback_reader import Extent, Scope
@@ -67,6 +68,7 @@ class StoreRun:
         self._limit = limit
         self._progress = progress
         self._before = fallback_reader.extent(store, scope)
+        self._grip = Grip(places)
         self._moved_at = clock.monotonic()
         self._ring_at = 0.0
         self._left = self._before.records
@@ -82,7 +84,9 @@ class StoreRun:
                 elif not self._replay_here():
                     trouble = self._wait()
         except (OSError, FallbackError) as error:
-            trouble = str(error)
+            trouble = self._grip.named(str(error))
+        finally:
+            self._grip.close()
         now = self._extent()
         quarantined = now.quarantined - self._before.quarantined
         return Outcome(
@@ -143,6 +147,7 @@ class StoreRun:
             self._places,
             instance,
             self._settings,
+            grip=self._grip,
             since=self._scope.since,
             limit=max(0, self._limit - (self._before.records - self._left)),
         )
@@ -159,12 +164,13 @@ class StoreRun:
 
     def _append_lock(self) -> tuple[RecordLock | None, str]:
         """Take the lock of the store's instance, else of ours; which one it is."""
-        belongings = self._places.belongings_dir
-        if not self._places.log_dir.is_dir():
+        self._grip.check()
+        places = self._grip.places
+        if not places.log_dir.is_dir():
             raise PipelineError("there is no log directory", where=str(self._places.log_dir))
-        belongings.mkdir(mode=0o700, exist_ok=True)
+        places.belongings_dir.mkdir(mode=0o700, exist_ok=True)
         for instance in (fallback_places.instance_of(self._store), self._places.instance):
-            lock = RecordLock(belongings / (f"append.{instance}.lock" if instance else "append.lock"))
+            lock = fence.lock_of(places, instance)
             if lock.try_acquire():
                 return lock, instance
             lock.close()

@@ -52,7 +52,7 @@ class Checkpoint:
             "lanes": {lane.producer: lane.tailer.durable for lane in lanes},
         }
         try:
-            days.check_path(self.path.parent)
+            days.grip.check_path(self.path.parent)
             files.make_private(self.path.parent)
             files.replace(self.path, orjson.dumps(content), durable=True, is_only_writer=True)
         except OSError as error:

@@ -164,7 +164,7 @@ class Delivery:
         recovery.settle_manifests(self.pump, self._beat)
 
     def _end_open_batch(self) -> None:
-        self.pump.days.check_volume()
+        self.pump.days.grip.check()
         if not self.pump.resume():
             if self.pump.page.is_trusted:
                 self.pump.retreat.take_back()

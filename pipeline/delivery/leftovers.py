@@ -137,8 +137,15 @@ class Leftovers:
         except BaseException:
             store.close()
             raise
-        instance, manifests = days.instance, days.manifests
-        run = Replay(store, self._places, instance, self._settings, beat=self._beat, manifests=manifests)
+        run = Replay(
+            store,
+            self._places,
+            days.instance,
+            self._settings,
+            beat=self._beat,
+            grip=days.grip,
+            manifests=days.manifests,
+        )
         return store, run
 
     def _cut(self, store: Fallback, days: Days) -> None:
@@ -148,13 +155,15 @@ class Leftovers:
         A manifest that reaches further says that somebody went on there, and synced it, before the store
         could be seen: then the mark has come too late.
         """
+        days.grip.check()
+        places = days.grip.places
         for mark in store.cut_marks():
             owner = instance_of(mark.file)
-            lock = None if owner == days.instance else fence.lock_of(self._places, owner)
+            lock = None if owner == days.instance else fence.lock_of(places, owner)
             try:
                 if lock is not None and not lock.try_acquire():
                     continue  # whoever appends to that file has its own way with it
-                if Chain(self._places.belongings_dir, owner).covered(mark.file) <= mark.size:
+                if Chain(places.belongings_dir, owner).covered(mark.file) <= mark.size:
                     days.cut(*mark, keeps=True)
                 failpoint.reach("writer.leftover.cut")
                 store.remove_cut_mark(mark)

@@ -32,6 +32,7 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     """Bring positions and files in line; returns what it went by: "page" or "files"."""
     page = pump.page
     pump.retreat.load()
+    pump.days.grip.check()
     if page.is_retreating:
         pump.retreat.take_back()
         return "page"
@@ -82,6 +83,7 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
 
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
+    pump.days.grip.check()
     pump.needs_files = True
     pump.lanes.scan(everywhere=True)  # the volume that is back may have lanes that nobody has seen
     pump.retreat.load()

@@ -13,8 +13,8 @@ Invariants                                                                  cras
         with the end of the claim), and the rows go to another part.
     P5  Within a part each producer's numbers ascend; what would go back begins another part.
     P6  A row whose bytes are not those of its checksum is never written to a file; it goes to the quarantine.
-    P8  Nothing is looked for or written below a mount point whose volume is away: there every claim is gone.
-                                                                integration/test_replay_of_volumes.py
+    P8  A step looks and writes in one directory, never below a mount point whose volume is away: there every
+        claim is gone.                                          integration/test_volume_leaves.py
     P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
 """
 
@@ -32,8 +32,8 @@ from pipeline.storage import fallback_rows, quarantine, stored
 from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
+from pipeline.storage.grip import Grip
 from pipeline.storage.manifests import Manifests
-from pipeline.storage.volume import Volume
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,21 +63,22 @@ class Replay:
         since: str = "",
         limit: int = 0,
         beat: Callable[[], None] = lambda: None,
+        grip: Grip | None = None,
         manifests: Manifests | None = None,
     ) -> None:
         self.records = 0
         self.quarantined = 0
         self._fallback = fallback
-        self._log_dir = places.log_dir
-        self._quarantine_dir = places.quarantine_dir
+        self._grip = grip or Grip(places)
+        self._log_dir = self._grip.places.log_dir
+        self._quarantine_dir = self._grip.places.quarantine_dir
         self._instance = instance
         self._settings = settings
         self._since = since
         self._limit = limit
         self._beat = beat
-        self._volume = Volume(places)
         self._access = Access.of(settings)
-        self._manifests = manifests or Manifests(places, instance, self._access, self._volume.check)
+        self._manifests = manifests or Manifests(self._grip.places, instance, self._access, self._grip.check)
         self._after: int | None = None
         self._part: ReplayPart | None = None
         self._lock: RecordLock | None = None
@@ -94,7 +95,7 @@ class Replay:
         OSError of the log directory and FallbackError leave the rows; the next call begins where that can be.
         """
         try:
-            self._volume.check()
+            self._grip.check()
             if self._after is None:
                 self._begin()
             rows = self._next_rows(bytes_max)

@@ -255,6 +255,8 @@ class Lane:
             files.replace(draft / "position", bytes(POSITION.size))
             failpoint.reach("emit.lane.locked")
             self._keep_position(draft / "position")
+            if draft.parent == self.places.disk_lanes_dir:
+                _require_volume(self.places)  # again: a draft that was made below its mount point ends here
             draft.rename(draft.parent / self.producer)
         except BaseException:
             lock.close()

@@ -50,7 +50,7 @@ class DayFile:
         here = os.fstat(self.fd)
         try:
             there = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter: the log directory is gone
             there = None
         if there is None or not os.path.samestat(here, there):
             return MOVED if here.st_nlink else DELETED

@@ -17,16 +17,15 @@ from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
-from pipeline.storage.directories import Access, make_log_dir
+from pipeline.storage.directories import Access
 from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.paths import Places
     from pipeline.settings import Settings
-    from pipeline.storage.volume import Volume
+    from pipeline.storage.grip import Grip
 
 Report = Callable[[str, str, int], None]
 """(file, change, bytes) of something that somebody else did to a file."""
@@ -35,40 +34,33 @@ Report = Callable[[str, str, int], None]
 class Days:
     """The day files being written, by period."""
 
-    def __init__(
-        self, places: Places, settings: Settings, instance: str, report: Report, volume: Volume
-    ) -> None:
+    def __init__(self, grip: Grip, settings: Settings, instance: str, report: Report) -> None:
         self.open: dict[str, DayFile] = {}
         self.sealed: set[str] = set()
         self.known: dict[str, dict[str, Any]] = {}
         """What the last checkpoint said of files: device, inode and size by name."""
-        self.directory = places.log_dir
+        self.grip = grip
+        self.directory = grip.places.log_dir
         self.marked: set[str] = set()
         """Names of files that have to be cut first: they are not written on."""
-        self._volume = volume
         self._access = Access.of(settings)
-        self.manifests = Manifests(places, instance, self._access, volume.check)
-        self._places = places
+        self._places = grip.places
         self._settings = settings
         self.instance = instance
         self._report = report
+        self.manifests = self._new_manifests()
 
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
         self.instance = instance
-        self.manifests = Manifests(self._places, instance, self._access, self._volume.check)
+        self.manifests = self._new_manifests()
 
-    def check_volume(self) -> None:
-        """OSError when the volume of the log directory is not there."""
-        self._volume.check()
-
-    def check_path(self, path: Path) -> None:
-        """OSError when a path beside our files would be made below the mount point of that volume."""
-        self._volume.check_path(path)
+    def _new_manifests(self) -> Manifests:
+        return Manifests(self._places, self.instance, self._access, self.grip.check)
 
     def current(self, period: str) -> DayFile:
         """Return the file that takes a period's records now. OSError when it cannot be opened."""
-        self._volume.check()
+        self.grip.check()
         file = self.open.get(period)
         if file is None:
             file = self._open_newest(period)
@@ -104,7 +96,7 @@ class Days:
         One that is gone has nothing to cut. Whole lines of ours are delivered again; anything else that is
         cut is kept in quarantine, and with `keeps` all of it.
         """
-        self._volume.check()
+        self.grip.check()
         path = naming.path_of(self.directory, name, device, inode)
         if path is None:
             return
@@ -155,11 +147,11 @@ class Days:
 
     def names_of(self, period: str) -> list[str]:
         """Return the files that exist for a period, parts in order."""
-        return [str(day) for day in naming.day_files(self._places.log_dir, self.instance).get(period, [])]
+        return [str(day) for day in naming.day_files(self.directory, self.instance).get(period, [])]
 
     def unsealed(self) -> dict[str, int]:
         """Return how much of each file of ours that is not sealed was synced by the last checkpoint."""
-        parts = naming.day_files(self._places.log_dir, self.instance).values()
+        parts = naming.day_files(self.directory, self.instance).values()
         names = [str(day) for days in parts for day in days]
         return {name: self._synced_size(name) for name in names if name not in self.sealed}
 
@@ -206,7 +198,7 @@ class Days:
         self.close()
 
     def _open_newest(self, period: str) -> DayFile:
-        parts = naming.day_files(self._places.log_dir, self.instance).get(period, [])
+        parts = naming.day_files(self.directory, self.instance).get(period, [])
         if not parts:
             return self._create(DayName(period, self.instance, 0))
         newest = parts[-1]
@@ -217,7 +209,7 @@ class Days:
     def _may_continue(self, day: DayName) -> bool:
         """Whether a file that exists may be appended to: not sealed, whole lines, and all of it explained."""
         name = str(day)
-        path = self._places.log_dir / name
+        path = self.directory / name
         offset, tail = stored.torn_tail(path)
         if name in self.sealed | self.marked or tail or not os.access(path, os.W_OK):
             return False
@@ -234,10 +226,9 @@ class Days:
         return is_explained
 
     def _create(self, day: DayName) -> DayFile:
-        log_dir = self._places.log_dir
-        if not log_dir.is_dir():
-            make_log_dir(log_dir, self._settings)
-        file = DayFile(log_dir / str(day), day, self._settings.file_mode)
+        if not self.directory.is_dir():
+            self.grip.make(self._settings)
+        file = DayFile(self.directory / str(day), day, self._settings.file_mode)
         if file.is_new:
             failpoint.reach("writer.rotate.created")
             self._access.give_file(file.fd)
@@ -249,13 +240,13 @@ class Days:
             if file.name == name:
                 return file
         day = naming.parse(name)
-        file = DayFile(self._places.log_dir / name, day or DayName(name, "", 0), self._settings.file_mode)
+        file = DayFile(self.directory / name, day or DayName(name, "", 0), self._settings.file_mode)
         if day is not None and day.period not in self.open and self.names_of(day.period)[-1:] == [name]:
             self.open[day.period] = file
         return file
 
     def _continue_in_part(self, file: DayFile) -> None:
-        parts = naming.day_files(self._places.log_dir, self.instance).get(file.day.period, [])
+        parts = naming.day_files(self.directory, self.instance).get(file.day.period, [])
         last = max((day.part for day in parts), default=file.day.part)
         self._drop(file)
         failpoint.reach("writer.rotate.part")

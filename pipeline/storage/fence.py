@@ -14,7 +14,7 @@ from pipeline.storage.directories import make_belongings
 if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.settings import Settings
-    from pipeline.storage.volume import Volume
+    from pipeline.storage.grip import Grip
 
 _PROBE_BYTES: Final = 4096
 _NOTE: Final = "instance.json"
@@ -28,10 +28,10 @@ class Fence:
     suffix. It is remembered in the runtime directory, for a successor that cannot reach the log directory.
     """
 
-    def __init__(self, places: Places, settings: Settings, volume: Volume) -> None:
-        self._places = places
+    def __init__(self, grip: Grip, settings: Settings) -> None:
+        self._grip = grip
+        self._places = places = grip.places
         self._settings = settings
-        self._volume = volume
         self._lock: RecordLock | None = None
         self.taken_by = ""
         """Which other process holds the lock, as last seen; empty when none does, or nobody can tell."""
@@ -45,7 +45,7 @@ class Fence:
     def try_acquire(self) -> bool:
         """Take the lock unless another process has it. OSError when the log directory cannot be used."""
         self.taken_by = ""
-        self._volume.check()
+        self._grip.make(self._settings)
         make_belongings(self._places, self._settings)
         self.instance = self._choose_instance()
         lock = lock_of(self._places, self.instance)
@@ -55,7 +55,8 @@ class Fence:
             return False
         try:
             # Whoever made these directories may have died, with the power to come, before it synced them.
-            files.sync_ancestors(self._places.belongings_dir)
+            files.sync_directory(self._places.log_dir)
+            files.sync_ancestors(self._grip.log_dir)
         except OSError:
             lock.close()
             raise
@@ -73,14 +74,12 @@ class Fence:
 
     def probe(self) -> None:
         """See that a file can be written, synced and removed, with the lock held. OSError when not."""
-        self._volume.check()
+        self._grip.make(self._settings)
         make_belongings(self._places, self._settings)
         if not self.is_held:
             self.give_up()
             if not self.try_acquire():
-                raise OSError(
-                    errno.EBUSY, f"{self.taken_by} holds the append lock", str(self._places.log_dir)
-                )
+                raise OSError(errno.EBUSY, f"{self.taken_by} holds the append lock", str(self._grip.log_dir))
         path = self._places.log_dir / f".probe-{os.getpid()}"
         try:
             path.write_bytes(bytes(_PROBE_BYTES))
@@ -90,10 +89,13 @@ class Fence:
 
     def is_void(self) -> bool:
         """Whether the log directory was replaced, so that what we hold keeps nobody out."""
-        return self._lock is not None and not self._lock.is_current() and self._places.log_dir.is_dir()
+        if self._lock is None or not self._grip.log_dir.is_dir():
+            return False
+        return not (self._grip.is_current() and self._lock.is_current())
 
     def give_up(self) -> None:
-        """Let go of the lock."""
+        """Let go of the lock, and of the log directory."""
+        self._grip.let_go()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -36,11 +36,17 @@ class Volume:
             device = os.stat(self._directory).st_dev
         except OSError:
             device = -1
+        self.check_device(device)
+
+    def check_device(self, device: int) -> None:
+        """As `check`, of a log directory that was found on this device; -1 where there is none."""
         if device == self._device != -1:
             return
         point = mount_point(self._directory)
         if self._point and is_above(point, self._point):
             raise self._absence(self._directory)
+        if device not in (-1, os.stat(point).st_dev):
+            raise OSError(errno.ESTALE, "a volume was mounted or unmounted just now", str(self._directory))
         self._device = device
         if device != -1 and point != self._point:
             self._remember(point)

@@ -231,6 +231,7 @@ class Soak:
         self._judge_account()
         self.stored = stored_in(self.ground.log_dir)
         self.volume.unmount()  # not lazily: nobody has a descriptor there
+        self._judge_below()
         self.volume.mount()
 
     def _judge_fallback(self) -> None:
@@ -242,6 +243,13 @@ class Soak:
         """See that the account balances, unless somebody removed what a producer says of itself."""
         if not self.ground.may_end_open:
             self._asked("account")
+
+    def _judge_below(self) -> None:
+        """See that nothing was made below the mount point, where nobody finds it; a message may be there."""
+        found = [path for path in self.volume.point.rglob("*") if path.is_file()]
+        made = [str(path) for path in found if not path.name.startswith("workers.log")]
+        if made:
+            self.verdict.blame("made below the mount point", made)
 
     def _asked(self, *command: str) -> dict[str, object]:
         done = subprocess.run(

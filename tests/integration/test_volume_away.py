@@ -5,37 +5,12 @@ Here a log directory that is noted as a mount point and is none stands for that;
 """
 
 import json
-import os
 import shutil
 
-from support.outage_rig import all_there, begun, rows, run
+from support.outage_rig import all_there, begun, mount, rows, run, unmount
 from support.rig import Rig
 
 from pipeline.host import files
-from pipeline.storage.volume import mount_point
-
-
-def unmount(rig: Rig) -> None:
-    """Take the log directory away from under everybody, and leave an empty one in its place."""
-    log_dir = rig.places.log_dir
-    log_dir.rename(log_dir.with_name("volume"))
-    log_dir.mkdir()
-    files.write_json(rig.places.volume_note, {"mount_point": str(log_dir)})
-    if rig.writer is not None:
-        volume = rig.writer._footing.volume
-        volume._point, volume._device = str(log_dir), -1
-
-
-def mount(rig: Rig) -> None:
-    """Bring it back; nothing may have come into the place where it was away."""
-    log_dir = rig.places.log_dir
-    assert os.listdir(log_dir) == []
-    log_dir.rmdir()
-    log_dir.with_name("volume").rename(log_dir)
-    point = mount_point(log_dir)
-    files.write_json(rig.places.volume_note, {"mount_point": point})
-    if rig.writer is not None:
-        rig.writer._footing.volume._point = point
 
 
 def test_a_lane_makes_no_directory_below_the_mount_point() -> None:

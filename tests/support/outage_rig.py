@@ -11,7 +11,9 @@ import pytest
 from support.accounts import balance
 from support.rig import Rig
 
+from pipeline.host import files
 from pipeline.storage import day_file
+from pipeline.storage.volume import mount_point
 
 
 class Disk:
@@ -101,3 +103,26 @@ def take_away(rig: Rig) -> Callable[[], object]:
         away.rename(rig.places.log_dir)
 
     return put_back
+
+
+def unmount(rig: Rig) -> None:
+    """Take the log directory away from under everybody, and leave an empty one in its place."""
+    log_dir = rig.places.log_dir
+    log_dir.rename(log_dir.with_name("volume"))
+    log_dir.mkdir()
+    files.write_json(rig.places.volume_note, {"mount_point": str(log_dir)})
+    if rig.writer is not None:
+        volume = rig.writer._footing.grip._volume
+        volume._point, volume._device = str(log_dir), -1
+
+
+def mount(rig: Rig) -> None:
+    """Bring it back; nothing may have come into the place where it was away."""
+    log_dir = rig.places.log_dir
+    assert os.listdir(log_dir) == []
+    log_dir.rmdir()
+    log_dir.with_name("volume").rename(log_dir)
+    point = mount_point(log_dir)
+    files.write_json(rig.places.volume_note, {"mount_point": point})
+    if rig.writer is not None:
+        rig.writer._footing.grip._volume._point = point

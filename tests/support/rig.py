@@ -163,6 +163,8 @@ class Rig:
             dead.fallback.close()
         if hasattr(dead, "_own"):
             _drop_lanes(dead._own)
+        if dead is not None:
+            dead._footing.grip.close()
         self._close_what_nobody_holds()
 
     def run_until_killed(self, name: str, skip: int = 0, turns: int = 6) -> bool:
