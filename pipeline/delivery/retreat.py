@@ -17,6 +17,8 @@ Invariants
         for a successor that cannot read a single file.             integration/test_outage_in_process.py
     T3  Nothing of a lane goes to the fallback before all that precedes it is durable. integration, the same
     T4  A file is never appended to while its mark stands.          integration, the same
+    T5  A file is cut by marks that were read with the append lock held, or were made by this process.
+                                                                    integration/test_two_at_one_store.py
 """
 
 from __future__ import annotations
@@ -58,9 +60,15 @@ class Retreat:
         """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
 
     def load(self) -> None:
-        """Take over what the last writer left: positions and cut marks. FallbackError."""
+        """
+        Take over what others left: positions and cut marks. FallbackError.
+
+        Also each time that the append lock is had: who held it may have worked marks off, and gone on in the
+        files that they were about.
+        """
         if not self.fallback.is_open and not self.fallback.path.exists():
             return
+        self.fallback.reread()
         for producer, place in self.fallback.positions().items():
             lane = self.pump.lanes.watched.get(producer)
             if lane is not None:

@@ -157,8 +157,14 @@ class Fallback:
             for producer in gone:
                 del self._positions[producer]
 
+    def reread(self) -> None:
+        """Take cut marks and positions as they stand now: another process had the files. FallbackError."""
+        self._require_open()
+        self._cuts = self.read(fallback_tables.cuts)
+        self._put_positions(self.read(fallback_tables.positions))
+
     def cut_marks(self) -> list[CutMark]:
-        """Return the cut marks in force."""
+        """Return the cut marks in force, as this process knows them."""
         self._require_open()
         return [CutMark(*key, size) for key, size in self._cuts.items()]
 
@@ -320,12 +326,12 @@ class Fallback:
     def _learn(self, file: FallbackFile) -> None:
         """Take positions and cut marks into memory: they outlive a database that is damaged later."""
         self._summary = fallback_tables.summary_of(file.db.conn)
-        for producer, position in file.db.conn.execute("SELECT producer, position FROM positions"):
+        self._put_positions(fallback_tables.positions(file.db.conn))
+        self._cuts.update(fallback_tables.cuts(file.db.conn))
+
+    def _put_positions(self, positions: Mapping[str, int]) -> None:
+        for producer, position in positions.items():
             self._positions[producer] = max(position, self._positions.get(producer, 0))
-        for name, device, inode, size in file.db.conn.execute(
-            "SELECT file, device, inode, size FROM cut_marks"
-        ):
-            self._cuts[name, int(device), int(inode)] = size
 
     def _error(self, error: Exception) -> FallbackError:
         return FallbackError(

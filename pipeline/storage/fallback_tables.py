@@ -83,6 +83,17 @@ def columns(row: FallbackRow, at: str) -> tuple[object, ...]:
     return (*about, digest, row.reason, at, row.data)
 
 
+def positions(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the positions by producer. sqlite3.Error when they cannot be read."""
+    return dict(connection.execute("SELECT producer, position FROM positions"))
+
+
+def cuts(connection: sqlite3.Connection) -> dict[tuple[str, int, int], int]:
+    """Return the sizes of the cut marks, by file, device and inode. sqlite3.Error."""
+    found = connection.execute("SELECT file, device, inode, size FROM cut_marks")
+    return {(file, int(device), int(inode)): size for file, device, inode, size in found}
+
+
 def put_positions(connection: sqlite3.Connection, positions: Mapping[str, int]) -> None:
     """Put positions; one that stands further on already stays."""
     statement = (

@@ -11,6 +11,8 @@ _STAND_IN = "../integration/test_stand_ins.py::test"
 _SEATS = "../integration/test_seats.py::test"
 _HALVES = "../integration/test_outage_of_half_batches.py::test"
 _AWAY = "../integration/test_volume_away.py::test"
+_BY_NAME = ("pipeline/storage/grip.py", "places.through(self._path)", "places")
+_LEAVES = "../integration/test_volume_leaves.py::test"
 _STEPS = "../integration/test_outage_in_process.py::test"
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
 _FSYNC = f"{_OUTAGE}_an_fsync_that_fails_with_and_without_the_data"
@@ -104,7 +106,33 @@ FAULTS = (
     (
         "replay below a mount point",
         "../unit/test_replay.py::test_nothing_is_replayed_while_the_volume_is_away",
-        (("pipeline/delivery/replay.py", "            self._volume.check()\n", ""),),
+        (("pipeline/delivery/replay.py", "            self._grip.check()\n", ""),),
+    ),
+    (
+        "lane on disk made where the volume was",
+        f"{_LEAVES}_a_lane_is_not_made_below_the_mount_point",
+        (
+            (
+                "pipeline/queue/lane.py",
+                "            if draft.parent == self.places.disk_lanes_dir:\n",
+                "            if False:\n",
+            ),
+        ),
+    ),
+    (
+        "cut marks of an earlier moment",
+        "../integration/test_two_at_one_store.py::test_a_part_is_not_cut_by_a_mark_that_somebody_has_worked_off",
+        (("workers/footing.py", "            _load(pump)\n", ""),),
+    ),
+    (
+        "part made below a mount point",
+        f"{_LEAVES}_a_part_is_not_made_below_the_mount_point",
+        (_BY_NAME,),
+    ),
+    (
+        "files asked below a mount point",
+        f"{_LEAVES}_a_recovery_takes_no_file_for_gone[_stored]",
+        (_BY_NAME,),
     ),
     (
         "lane made below a mount point",
