@@ -19,7 +19,7 @@ from pipeline.encoders import masking_of, quoted_type
 from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
 from pipeline.privacy.sampling import Sampler
-from pipeline.queue import bell, receipts as receipts_of
+from pipeline.queue import bell, layout, receipts as receipts_of
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance, open_telemetry
 from pipeline.records.checks import Checks, checks_of
@@ -69,7 +69,8 @@ class Emitter:
         """The pipeline's own records use the reserve, and never wait: it is the writer that makes room."""
         self._on_lane = on_lane
         self._on_look = on_look
-        self.masking = masking_of(settings, is_on=encode is encode_fields and not self._is_workers)
+        is_masked = encode is encode_fields and not self._is_workers
+        self.masking = masking_of(settings, count=self._count, is_on=is_masked)
         self._encode = self.masking.around(encode)
         # Who encodes in another way has not promised that plain fields may go past it.
         self._encode_plain = self.masking.around(encode_plain if encode is encode_fields else encode)
@@ -127,6 +128,7 @@ class Emitter:
                     body = encode(fields) if checks is None else self._encode_odd(action_type, checks, fields)
                 if len(body) > bytes_max:
                     body = cut_fields(fields, body, bytes_max)
+                    self._count(layout.TRUNCATED, "max_record_bytes")
                 rest = body[1:] if fields else b""
                 number = appender.append(opening, rest)
                 if number <= 0:
@@ -199,11 +201,11 @@ class Emitter:
             totals.update(appender.lane.counters)
         return {reason: count for reason, count in totals.items() if count}
 
-    def wrong_fields(self) -> dict[str, int]:
-        """Return the fields of this process's records that were not as their types say, with their counts."""
+    def counted(self, what: str) -> dict[str, int]:
+        """Return what this process has counted by name, such as `masked` (layout.NAMED has all)."""
         totals: Counter[str] = Counter()
         for appender in self.appenders():
-            totals.update(appender.lane.wrong_fields)
+            totals.update(appender.lane.named[what].totals())
         return dict(totals)
 
     def wants(self, action_type: str) -> bool:
@@ -238,11 +240,15 @@ class Emitter:
                 cause="; ".join(faults),
                 remedy=f"`pipeline schema {action_type}` prints what is expected",
             )
-        appender = self._appender or self._first_appender()
         for fault in faults:
-            if appender is not None:
-                appender.lane.count_wrong_field(fault)
+            self._count(layout.WRONG_FIELDS, fault)
         return self._encode(fields)
+
+    def _count(self, what: str, name: str) -> None:
+        """Count something by name in this process's lane, which tells it to health."""
+        appender = self._appender or self._first_appender()
+        if appender is not None:
+            appender.lane.count(what, name)
 
     def _sifts_out(self, appender: Appender, action_type: str, fields: dict[str, Any]) -> bool:
         """Whether a record is left out, by sampling or a limit, or gives way under `drop_low`: counted."""

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from pipeline.privacy.encoder import MaskingEncoder
+from pipeline.queue.layout import MASKED, TRUNCATED
 from pipeline.records.importance import ACTION_TYPE_CHARS_MAX
 from pipeline.records.output_cut import output_cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline.settings import Settings
 
+Count = Callable[[str, str], object]
 _LONG_TYPE_CHARS: Final = 4096
 
 
-def masking_of(settings: Settings, *, is_on: bool) -> MaskingEncoder:
-    """Return what masks and cuts what is encoded; not on for the pipeline's own records."""
+def masking_of(settings: Settings, *, count: Count, is_on: bool) -> MaskingEncoder:
+    """
+    Return what masks and cuts what is encoded; not on for the pipeline's own records.
+
+    `count` is called with what happened, and the rule or the setting by which it did.
+    """
     is_cut = settings.truncate_large_output and settings.truncate_fields
     cut = output_cut(settings.truncate_fields, settings.max_output_chars) if is_cut else None
-    return MaskingEncoder(settings, cut, is_on=is_on)
+    return MaskingEncoder(
+        settings,
+        _counted(cut, count) if cut else None,
+        count=lambda rule: count(MASKED, rule),
+        is_on=is_on,
+    )
+
+
+def _counted(cut: Callable[[bytes], bytes], count: Count) -> Callable[[bytes], bytes]:
+    def cut_and_count(body: bytes) -> bytes:
+        shorter = cut(body)
+        if len(shorter) < len(body):
+            count(TRUNCATED, "max_output_chars")
+        return shorter
+
+    return cut_and_count
 
 
 def quoted_type(encode: Callable[[dict[str, Any]], bytes], action_type: str) -> bytes:

@@ -52,15 +52,15 @@ def absent_health(places: Places) -> dict[str, Any]:
 def with_producer(document: dict[str, Any], emitter: Emitter, complaints: list[str]) -> dict[str, Any]:
     """Return a health document with what this process knows of itself."""
     from pipeline.health.reasons import status_of
+    from pipeline.queue import layout
 
     document["producer"] = {
         "pid": os.getpid(),
         "producers": [appender.lane.producer for appender in emitter.appenders()],
         "emitted": sum(appender.last_number() for appender in emitter.appenders()),
         "refused": emitter.refused(),
-        "wrong_fields": emitter.wrong_fields(),
         "late": emitter.late,
-        "masked": emitter.masking.counts.totals(),
+        **{what: emitter.counted(what) for what in layout.NAMED},
         "last_error": emitter.last_error,
     }
     extra = (["sync_late"] if emitter.late_recently() else []) + (["settings_rejected"] if complaints else [])

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from pipeline.host import clock, failpoint
 from pipeline.launch import VERSION
 from pipeline.queue.lanes import DIED, WatchedLane
-from pipeline.queue.layout import DROP_REASONS
+from pipeline.queue.layout import DROP_REASONS, MASKED, WRONG_FIELDS
 from pipeline.storage import fallback_rows, stored
 from workers import drops
 from workers.drops import DROP_OLDEST, SEGMENT_REMOVED
 from workers.left_out import LeftOut
-from workers.wrong_fields import WrongFields
 
 if TYPE_CHECKING:
     from pipeline.emitter import Emitter
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
     from pipeline.queue.appender import Appender
     from pipeline.queue.opened import OpenSegment
     from pipeline.storage.fallback import Fallback
+    from workers.counted import Counted
 
 
 class Announcer:
     """Emits the pipeline's own records."""
 
-    def __init__(self, own: Emitter, places: Places) -> None:
+    def __init__(self, own: Emitter, places: Places, counted: Counted) -> None:
         self._own = own
         self._places = places
         self.left_out = LeftOut(own)
@@ -42,7 +42,7 @@ class Announcer:
 
         Kept until the lane ends: a writer that leaves a file goes back in all lanes, this one included.
         """
-        self.wrong_fields = WrongFields()
+        self.counted = counted
         self.dropped: dict[str, int] = {}
         """Refused records that were told, by reason, since this writer started."""
 
@@ -84,22 +84,18 @@ class Announcer:
             "pid": process.get("pid", 0),
             "last_action_number": last_number,
         }
-        if wrong := self.wrong_fields.look(lane):
-            fields["wrong_fields"] = wrong
+        counted = self.counted.look(lane)
+        fields |= {what: counted[what] for what in (WRONG_FIELDS, MASKED) if what in counted}
         if lane.end == DIED:
-            is_told = self._own.emit("producer_died", **fields, level="WARNING") > 0
-        else:
-            if lane.about.signal:
-                fields["signal"] = signal_name(lane.about.signal)
-            is_told = self._own.emit("producer_closed", **fields) > 0
-        if is_told:
-            self.wrong_fields.forget(lane)
-        return is_told
+            return self._own.emit("producer_died", **fields, level="WARNING") > 0
+        if lane.about.signal:
+            fields["signal"] = signal_name(lane.about.signal)
+        return self._own.emit("producer_closed", **fields) > 0
 
     def drops(self, lane: WatchedLane) -> bool:
         """Name what a producer has refused since this was last told; False when not all of it could be."""
         lane.refresh_about()
-        self.wrong_fields.look(lane)
+        self.counted.look(lane)
         told = list(lane.told_drops)
         for index, reason in enumerate(DROP_REASONS):
             count = lane.about.dropped[index] - told[index]

@@ -62,6 +62,7 @@ class Finisher:
         if not self._writer.announcer.ended(lane):
             return
         failpoint.reach("writer.lane.before_remove")
+        self._writer.counted.forget(lane)
         self._writer.lanes.remove(lane)
 
     def _keep_aside(self, lane: WatchedLane) -> bool:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline.host import files
+from pipeline.queue.layout import WRONG_FIELDS
 from pipeline.queue.usage import preferred_place
 from pipeline.storage import fallback_places
 
@@ -24,6 +25,7 @@ def of(writer: Writer) -> dict[str, Any]:
         "last_error": writer.append_error,
         "recovered_by": writer.recovered_by,
         "disk_free_bytes": files.free_bytes(writer.places.log_dir),
+        "counted_of_ended": writer.counted.of_ended,
         "place": preferred_place(writer.settings.lanes, is_memory=writer.places.is_memory)[0],
     }
     return said | _work(writer) if writer.state == "writing" else said
@@ -45,8 +47,8 @@ def _work(writer: Writer) -> dict[str, Any]:
         "breaker": writer.delivery.about_breaker(),
         "dropped": writer.announcer.dropped,
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
-        "wrong_fields": writer.announcer.wrong_fields.totals(),
-        "wrong_fields_age_sec": writer.announcer.wrong_fields.age_sec(),
+        "counted": writer.counted.totals(),
+        "wrong_fields_age_sec": writer.counted.age_sec(WRONG_FIELDS),
         "checkpoint_error": writer.named(writer.checkpoint.error or writer.finisher.register.error),
         "head": writer.days.manifests.head,
         "manifest_error": writer.named(writer.days.manifests.error),

@@ -28,6 +28,7 @@ from pipeline.queue.lanes import CLOSED, Lanes
 from pipeline.storage.days import Days
 from workers import statement
 from workers.announcer import Announcer
+from workers.counted import Counted
 from workers.finisher import Finisher
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
 from workers.memory import Memory
@@ -87,6 +88,7 @@ class Writer:
         self._stop_by = 0.0
         self._is_abandoned = False
         self._memory = Memory(settings)
+        self.counted = Counted(before=files.read_json(places.runtime("writer.json")) or {})
 
     @property
     def append_error(self) -> str:
@@ -144,7 +146,7 @@ class Writer:
         )
         self.pump.retreat.leftovers = self.leftovers
         adopted = self._take_over()
-        self.announcer = Announcer(self._own, self.places)
+        self.announcer = Announcer(self._own, self.places, self.counted)
         self.finisher = Finisher(self)
         self.replayer = Replayer(self)
         self.announcer.started(cause, restarts)

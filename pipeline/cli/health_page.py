@@ -116,16 +116,21 @@ def _counts(document: dict[str, Any]) -> Iterator[str]:
     known = [f"{counts[name]:,} {name}" for name in ("emitted", "written", "durable") if name in counts]
     if known:
         yield _row("records", ", ".join(known))
-    dropped = document.get("dropped", {})
-    if dropped:
-        named = ", ".join(f"{count:,} {visible(str(reason))}" for reason, count in dropped.items())
-        yield click.style(_row("dropped", named), fg="red")
+    if document.get("dropped"):
+        yield click.style(_row("dropped", _by_name(document["dropped"])), fg="red")
+    for name, field in (("left out", "left_out"), ("masked", "masked"), ("truncated", "truncated")):
+        if document.get(field):
+            yield _row(name, _by_name(document[field]))
     for fault, count in document.get("wrong_fields", {}).items():
         yield _row("wrong", f"{count:,} times {visible(str(fault))}")
     if counts.get("append_failures"):
         retried = f", {counts['retried']:,} tried again" if counts.get("retried") else ""
         yield _row("failures", f"{counts['append_failures']:,} appends{retried}")
     yield from _breaker(document.get("breaker", {}))
+
+
+def _by_name(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {visible(str(name))}" for name, count in counts.items())
 
 
 def _breaker(breaker: dict[str, Any]) -> Iterator[str]:

@@ -76,9 +76,12 @@ def _breaker(health: dict[str, Any]) -> Samples:
             yield {"state": state}, float(breaker["state"] == state)
 
 
-def _dropped(health: dict[str, Any]) -> Samples:
-    for reason, count in health["dropped"].items():
-        yield {"reason": reason}, count
+def _by_name(field: str, label: str) -> Callable[[dict[str, Any]], Samples]:
+    def read(health: dict[str, Any]) -> Samples:
+        for name, count in health.get(field, {}).items():
+            yield {label: name}, count
+
+    return read
 
 
 def _wrong_fields(health: dict[str, Any]) -> Samples:
@@ -137,7 +140,30 @@ METRICS: Final = (
         "Records known to be on the disk.",
         _plain("counts", "durable"),
     ),
-    Metric("pipeline_records_dropped_total", "counter", "Records refused, by reason.", _dropped),
+    Metric(
+        "pipeline_records_dropped_total",
+        "counter",
+        "Records refused, by reason.",
+        _by_name("dropped", "reason"),
+    ),
+    Metric(
+        "pipeline_records_left_out_total",
+        "counter",
+        "Records that sampling (reason sampled) or a limit (rate_limited) has left out.",
+        _by_name("left_out", "reason"),
+    ),
+    Metric(
+        "pipeline_records_truncated_total",
+        "counter",
+        "Records that were cut, by the setting that asks for it: max_output_chars or max_record_bytes.",
+        _by_name("truncated", "setting"),
+    ),
+    Metric(
+        "pipeline_values_masked_total",
+        "counter",
+        "Values that were masked, by rule.",
+        _by_name("masked", "rule"),
+    ),
     Metric(
         "pipeline_wrong_fields_total",
         "counter",

@@ -16,6 +16,8 @@ NOT_RESPONDING_SEC: Final = 2.0
 RESTARTED_SEC: Final = 10.0
 DROPPED_SEC: Final = 60.0
 WRONG_FIELDS_SEC: Final = 60.0
+COUNTED_BY_NAME: Final = ("wrong_fields", "masked", "truncated", "left_out")
+"""Counts of all producers, by name."""
 DISK_FREE_MIN_BYTES: Final = 100 * MIB
 
 
@@ -81,7 +83,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "counts": counts,
         "dropped": _dropped(facts),
         "breaker": said.get("breaker", {}),
-        "wrong_fields": said.get("wrong_fields", {}),
+        **{what: said.get("counted", {}).get(what, {}) for what in COUNTED_BY_NAME},
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "head": said.get("head", ""),

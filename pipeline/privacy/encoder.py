@@ -22,7 +22,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import handlers
-from pipeline.privacy.counts import Counts
 
 if TYPE_CHECKING:
     from pipeline.privacy.masker import Masker
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 Encode = Callable[[dict[str, Any]], bytes]
 Cut = Callable[[bytes], bytes]
+Count = Callable[[str], object]
 FAILED: Final = "[MASKING FAILED]"
 """Stands in place of each value of a record that could not be masked; also the name of its counter."""
 _SAFE_NAME: Final = re.compile(r"[a-z_]{0,32}")
@@ -40,13 +40,13 @@ _NOTHING_SAFE: Final = b'{"":"' + FAILED.encode() + b'"}'
 
 class MaskingEncoder:
     """
-    Masking and cutting around the functions from fields to a body, and the counts of what was masked.
+    Masking and cutting around the functions from fields to a body.
 
-    With `is_on` false it leaves them as they are.
+    With `is_on` false it leaves them as they are. `count` is called with the rule of each masked value.
     """
 
-    def __init__(self, settings: Settings, cut: Cut | None, *, is_on: bool = True) -> None:
-        self.counts = Counts()
+    def __init__(self, settings: Settings, cut: Cut | None, *, count: Count, is_on: bool = True) -> None:
+        self._count = count
         self._settings = settings
         self._cut = cut if is_on else None
         self._masks = is_on and settings.mask_sensitive_data
@@ -66,12 +66,11 @@ class MaskingEncoder:
 
     def become_child(self) -> None:
         """
-        After a fork: begin the counts anew, and compile the rules again when they are needed.
+        After a fork: compile the rules again when they are needed.
 
         An automaton of RE2 adds states while it searches, under a lock that another thread of the parent may
         have held at that moment. The old ones are kept, since to end them takes these locks too.
         """
-        self.counts.clear()
         self._of_parents.append((self._policy, self._masker))
         self._policy = self._masker = None
         for forget_scan in self._forget_scans:
@@ -113,12 +112,12 @@ class MaskingEncoder:
             self._masker = masker_of(self._settings, self._policy)
         masked, rules = self._masker.line(body)
         for rule in rules:
-            self.counts.add(rule)
+            self._count(rule)
         return masked
 
     def _failed(self, encode: Encode, fields: dict[str, Any]) -> bytes:
         try:
-            self.counts.add(FAILED)
+            self._count(FAILED)
             named = (
                 name if _SAFE_NAME.fullmatch(name) else f"field_{place}" for place, name in enumerate(fields)
             )

@@ -17,9 +17,11 @@ from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
 from pipeline.paths import Places, create_runtime
+from pipeline.queue.counts import Counts
 from pipeline.queue.layout import (
     ABOUT_OFFSET,
     COUNTED,
+    NAMED,
     ON_DISK_OFFSET,
     POSITION,
     counter_offset,
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_WRONG_FIELDS_MAX: Final = 24
-"""So many different ones have room in the `alive` file; the rest is counted together."""
-
+_PROGRAM_CHARS_MAX: Final = 200
 
 _made: Final[weakref.WeakSet[Lane]] = weakref.WeakSet()
 
@@ -65,9 +65,8 @@ class Lane:
         self._positions: list[tuple[int, tuple[int, int]]] = []
         self.counters = dict.fromkeys(COUNTED, 0)
         self._untold: set[str] = set()
-        self.wrong_fields: dict[str, int] = {}
-        """Fields of the wrong kind, such as `tool_call.args: string instead of object`, with their counts."""
-        self._is_wrong_untold = False
+        self.named = {what: Counts(bytes_max) for what, bytes_max in NAMED.items()}
+        self._is_named_untold = False
         self._process = self._about()
         self.memory_dir: Path | None = None
         create_runtime(places)
@@ -130,6 +129,8 @@ class Lane:
 
     def note_ending(self, signal_number: int = 0) -> None:
         """Say that the process has begun a normal end. Later records are still accepted."""
+        # Of two threads that told at once, the one with the older counts may have stored last.
+        self._is_named_untold = any(counts.totals() for counts in self.named.values())
         self.tell_counts()
         for fd in self._fds():
             files.pwrite_all(fd, pack_ending(signal_number), 0)
@@ -140,7 +141,7 @@ class Lane:
         self._tell_count(reason)
 
     def count_left_out(self, reason: str) -> None:
-        """Count a record that sampling or a limit has left out; told outside as wrong fields are."""
+        """Count a record that sampling or a limit has left out; told outside as `count` does it."""
         count = self.counters[reason] + 1
         self.counters[reason] = count
         self._untold.add(reason)
@@ -149,7 +150,7 @@ class Lane:
 
     def tell_counts(self) -> None:
         """Tell outside what has been counted in here alone: once a second, and at the end."""
-        self.tell_wrong_fields()
+        self._tell_named()
         while self._untold:
             self._tell_count(self._untold.pop())
 
@@ -157,32 +158,33 @@ class Lane:
         for fd in self._fds():
             files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
 
-    def count_wrong_field(self, fault: str) -> None:
+    def count(self, what: str, name: str) -> None:
         """
-        Count a field that is not as its type says.
+        Count something by name, as in `layout.NAMED`.
 
-        It is told outside at the 1st, 2nd, 4th, 8th … of each, and, as `tell_wrong_fields` is called, once a
+        It is told outside at the 1st, 2nd, 4th, 8th … of each, and, as `tell_counts` is called, once a
         second and at the end: a store each time would cost a system call for every such record.
         """
-        if fault not in self.wrong_fields and len(self.wrong_fields) >= _WRONG_FIELDS_MAX:
-            fault = "others"
-        count = self.wrong_fields.get(fault, 0) + 1
-        self.wrong_fields[fault] = count
-        self._is_wrong_untold = True
+        count = self.named[what].add(name)
+        self._is_named_untold = True
         if count & (count - 1) == 0:
-            self.tell_wrong_fields()
+            self._tell_named()
 
-    def tell_wrong_fields(self) -> None:
-        """Store what was counted where the writer sees it."""
-        if not self._is_wrong_untold:
+    def _tell_named(self) -> None:
+        """Store what was counted by name where the writer sees it."""
+        if not self._is_named_untold:
             return
-        about = pack_about({**self._process, "wrong_fields": self.wrong_fields})
+        self._is_named_untold = False  # first: what another thread counts from here on is told the next time
         try:
-            for fd in self._fds():
-                files.pwrite_all(fd, about, ABOUT_OFFSET)
-            self._is_wrong_untold = False
+            self._write_about()
         except OSError:
-            return  # the next time; no record is refused for that
+            self._is_named_untold = True  # no record is refused for that
+
+    def _write_about(self) -> None:
+        named = {what: counts.totals() for what, counts in self.named.items()}
+        about = pack_about(self._process | {what: totals for what, totals in named.items() if totals})
+        for fd in self._fds():
+            files.pwrite_all(fd, about, ABOUT_OFFSET)
 
     def _keep_position(self, path: Path) -> None:
         """Open the position file for good: the writer stores into it also when its directory is removed."""
@@ -273,8 +275,14 @@ class Lane:
             "start_ticks": processes.start_ticks(pid),
             "pid_namespace": processes.pid_namespace(),
             "created": clock.wall_text(),
-            "program": sys.argv[0][:200] if getattr(sys, "argv", None) else "",
+            "program": _program(),
         }
+
+
+def _program() -> str:
+    """Return what this process was started as. A name on a disk may hold bytes that are no text."""
+    argv = getattr(sys, "argv", None) or [""]
+    return "".join(c if c.isprintable() else "?" for c in argv[0][:_PROGRAM_CHARS_MAX])
 
 
 def _gate(places: Places) -> GateLock:

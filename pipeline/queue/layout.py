@@ -30,7 +30,7 @@ Alive file, 4,096 bytes, written whole at creation so that a full disk cannot re
     +-------+--------+----------------+--------------------------------+
       u8      u8       8 x u64
 
-The JSON is stored again, in its place, when the process has more to say of itself (`wrong_fields`); who
+The JSON is stored again, in its place, when the process has more to say of itself (counts of `NAMED`); who
 reads half of it takes what it read before. Numbers are in the machine's byte order: the files never leave
 the machine, and a native 8-byte store is what is atomic. Changing a number here changes the format: raise
 VERSION; a lane of an unknown version is kept and reported. Version 1 had no stubs, and its writers did not
@@ -91,6 +91,17 @@ LEFT_OUT_REASONS: Final = ("sampled", "rate_limited")
 COUNTED: Final = DROP_REASONS + LEFT_OUT_REASONS
 """The place in this tuple is the place of the counter."""
 
+WRONG_FIELDS: Final = "wrong_fields"
+"""Counts of fields that are not as their types say: `tool_call.args: string instead of object`."""
+MASKED: Final = "masked"
+"""Counts of values that were masked, by rule."""
+TRUNCATED: Final = "truncated"
+"""Counts of records that were cut, by the setting that asks for it."""
+NAMED: Final = {WRONG_FIELDS: 1_800, MASKED: 800, TRUNCATED: 150}
+"""What a process counts by name, and the bytes of JSON that the counts of each may take."""
+_PROCESS_BYTES_MAX: Final = 1_150
+"""What a process says of itself besides: about 300 bytes, and a `program` of at most 200 characters."""
+
 _TOLD: Final = 7
 POSITION: Final = struct.Struct(f"=QQ{_TOLD}QQ")
 """
@@ -102,6 +113,9 @@ Then the drops already told in the stream, by reason, and the serial of the last
 require(_HEADER.size <= HEADER_BYTES, "the segment header fits its room")
 require(len(COUNTED) <= _TOLD, "each drop reason has a counter")
 require(COUNTERS_OFFSET + _COUNTERS.size <= ABOUT_OFFSET, "the drop counters fit their room")
+require(
+    ABOUT_OFFSET + _PROCESS_BYTES_MAX + sum(NAMED.values()) <= ALIVE_BYTES, "what is counted by name has room"
+)
 
 
 class Header(NamedTuple):

@@ -40,6 +40,10 @@ class _End(Record):
         Annotated[dict[str, Any], Meta(description="Its fields of the wrong kind, and how many of each.")]
         | None
     ) = None
+    masked: (
+        Annotated[dict[str, Any], Meta(description="Rules that have masked its values, and how many each.")]
+        | None
+    ) = None
 
 
 class ProducerClosed(_End):

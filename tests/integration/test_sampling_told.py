@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.apps import Site
+from support.waiting import until
 
 from pipeline.emitter import Emitter
 from pipeline.paths import create_runtime, places_for
@@ -72,6 +73,7 @@ def test_a_kill_takes_less_than_half_of_the_count_with_it(site: Site) -> None:
     """Counts are stored outside at the 1st, 2nd, 4th, 8th … and once a second."""
     app = site.app(APP)
     kept = json.loads(app.expect("kept"))
+    until(lambda: sum(site.health()["left_out"].values()) > 500, "health tells more than half of it")
     app.kill(signal.SIGKILL)
     app.wait()
     site.until_ended()

@@ -328,21 +328,21 @@ def test_values_that_cannot_be_looked_at_are_recorded_all_the_same(producer: Cal
     assert emitter.emit({"action_type": "tool_call", "tool_name": "bash", 7: Hostile(), None: cycle}) == 3
     assert emitter.emit(ToolCall(tool_name=Hostile())) == 4
     assert emitter.failures == 0
-    assert emitter.wrong_fields() == {"tool_call.args: string instead of object": 1}
+    assert emitter.counted("wrong_fields") == {"tool_call.args: string instead of object": 1}
 
 
 def test_many_kinds_of_wrong_fields_fit_the_file_that_tells_them(producer: Callable[..., Emitter]) -> None:
-    """24 are named, the others counted together; the lane's file stays whole JSON of its size."""
+    """The first ones are named, the others counted together; the lane's file stays whole JSON of its size."""
     emitter = producer()
     for action_type in PRODUCED:
         for name in KINDS[action_type]:
             emitter.emit({"action_type": action_type, **EXAMPLES[action_type], name: 1.5})
     (lane,) = [appender.lane for appender in emitter.appenders()]
-    lane.tell_wrong_fields()
+    lane.tell_counts()
     alive = (lane.memory_dir / "alive").read_bytes()
     assert len(alive) == layout.ALIVE_BYTES
     told = layout.unpack_alive(alive).process
-    assert told["wrong_fields"] == emitter.wrong_fields()
-    assert len(told["wrong_fields"]) == 25
+    assert told["wrong_fields"] == emitter.counted("wrong_fields")
+    assert 20 < len(told["wrong_fields"]) < 40
     assert told["wrong_fields"]["others"] > 100
     assert told["producer"] == lane.producer
