@@ -201,9 +201,14 @@ def schema_page() -> str:
 
 def kinds_module() -> str:
     """Return the source of the table that emit() checks records by, which must not import msgspec."""
-    from pipeline.records import catalogue
+    from pipeline.records import catalogue, shapes
+    from pipeline.records.typed import Record
 
-    described = catalogue.schemas()
+    common, _ = shapes.fields_of(Record)
+    declared = {
+        name: shapes.fields_of(catalogue.TYPES[name])
+        for name in (*catalogue.ACTIONS, *catalogue.OBSERVATIONS)
+    }
     lines = [
         '"""',
         "The kinds of the fields of each type, as `emit()` needs them: without importing the types.",
@@ -213,34 +218,29 @@ def kinds_module() -> str:
         "",
         "from __future__ import annotations",
         "",
-        "from typing import Final",
+        "from typing import TYPE_CHECKING, Final",
+        "",
+        "if TYPE_CHECKING:",
+        "    from pipeline.records.declared import Shape",
         "",
         "REQUIRED: Final[dict[str, frozenset[str]]] = {",
     ]
-    types = [*catalogue.ACTIONS, *catalogue.OBSERVATIONS]
-    common = list(catalogue.COMMON)
-    for name in types:
-        needed = [field for field in described[name]["required"] if field not in catalogue.ENVELOPE]
-        values = ", ".join(f'"{field}"' for field in needed)
+    for name, (_, needed) in declared.items():
+        values = ", ".join(f'"{field}"' for field in sorted(needed))
         lines.append(f'    "{name}": frozenset({{{values}}}),' if needed else f'    "{name}": frozenset(),')
-    lines += ["}", "", "_COMMON: Final[dict[str, tuple[str, ...]]] = {"]
-    lines += kinds_lines("    ", {field: described["log"]["properties"][field] for field in common})
-    lines += ["}", "", "KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {"]
-    for name in types:
-        own = {field: said for field, said in described[name]["properties"].items() if field not in common}
+    lines += ["}", "", "_COMMON: Final[dict[str, Shape]] = {", *kinds_lines("    ", common)]
+    lines += ["}", "", "KINDS: Final[dict[str, dict[str, Shape]]] = {"]
+    for name, (found, _) in declared.items():
+        own = {field: shape for field, shape in found.items() if field not in common}
         lines += [f'    "{name}": {{', *kinds_lines("        ", own), "        **_COMMON,", "    },"]
     return "\n".join([*lines, "}", ""])
 
 
-def kinds_lines(indent: str, fields: dict[str, Any]) -> Iterator[str]:
-    """Yield a line of source for each field of a caller's that has a kind."""
-    from pipeline.records import catalogue
-
-    for field, said in fields.items():
-        if field not in catalogue.ENVELOPE and "type" in said:
-            found = [said["type"]] if isinstance(said["type"], str) else said["type"]
-            words = ", ".join(f'"{kind}"' for kind in found) + ("," if len(found) == 1 else "")
-            yield f'{indent}"{field}": ({words}),'
+def kinds_lines(indent: str, shapes: dict[str, Any]) -> Iterator[str]:
+    """Yield a line of source for each field that has a kind."""
+    for field, shape in shapes.items():
+        if shape != ("any",):
+            yield f'{indent}"{field}": {shape!r},'.replace("'", '"')
 
 
 def masking_rules_page() -> str:

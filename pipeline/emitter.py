@@ -23,6 +23,7 @@ from pipeline.queue import bell, layout, receipts as receipts_of
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
 from pipeline.records import context, importance, open_telemetry
 from pipeline.records.checks import Checks, checks_of
+from pipeline.records.declared import ByType
 from pipeline.records.encoding import cut_fields, encode_fields, encode_plain
 from pipeline.records.forms import unfolded
 
@@ -79,7 +80,7 @@ class Emitter:
         self._waits = not settings.async_logging and not self._is_workers
         self._drops_low = settings.queue_full_strategy == "drop_low"
         self._sampler = None if self._is_workers else Sampler.of(settings)
-        self._plans: dict[str, Plan] = {}
+        self._plans: ByType[Plan] = ByType()
         self._appender: Appender | None = None
         self._nested: list[Appender] = []
         self._inherited: list[Appender] = []

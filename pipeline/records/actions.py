@@ -70,7 +70,10 @@ class LlmResponse(Record):
     request_id: RequestId | None = None
     response_type: Annotated[str, Meta(description="What the answer is, such as `tool_use`.")] | None = None
     tool_calls: (
-        Annotated[list[Any], Meta(description="Tools it wants used: objects with `tool` and `tool_use_id`.")]
+        Annotated[
+            list[dict[str, Any]],
+            Meta(description="Tools it wants used: objects with `tool` and `tool_use_id`."),
+        ]
         | None
     ) = None
     input_tokens: Annotated[int, Meta(description="Tokens of the request.")] | None = None

@@ -16,126 +16,133 @@ enum's value, a path's text, a subclass of str are what they are written as.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import handlers
-from pipeline.records.encoding import RESERVED, is_plain
+from pipeline.records import declared
+from pipeline.records.encoding import RESERVED
+from pipeline.records.field_tests import EXACT, RIGHT, RIGHT_AND_PLAIN, FieldTests
 from pipeline.records.kinds import KINDS, REQUIRED
+from pipeline.records.value_bounds import VALUES_MAX
 from pipeline.records.value_forms import form_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
-    Test = Callable[[dict[str, Any]], bool]
+    from pipeline.records.declared import Shape
+    from pipeline.records.field_tests import Test
 
 _TESTS_MAX: Final = 256
 """Tests kept for a type. A program that makes up field names has the others looked at the slow way."""
-
-_RIGHT: Final = {
-    "any": "True",
-    "array": "k is list or k is tuple",
-    "boolean": "k is bool",
-    "integer": "k is int",
-    "null": "v is None",
-    "number": "k is float and v - v == 0.0 or k is int",
-    "object": "k is dict",
-    "string": "k is str",
-}
-"""
-What a field `v` of the type `k` has to be, as Python.
-
-NaN and the infinities are recorded as text, and are no numbers.
-"""
-_RIGHT_AND_PLAIN: Final = _RIGHT | {
-    "any": "k is int or k is float and v - v == 0.0 or k is bool or is_plain((v,))",
-    "array": "(k is list or k is tuple) and is_plain(v)",
-    "object": "k is dict and is_plain(v.values())",
-}
-"""The same, and that orjson writes it exactly: see `encoding.is_plain`."""
-_ANY: Final = ("string", "any")
-"""A field that the type does not know. Most are texts or numbers, and this order finds them at once."""
-_KNOWN: Final[dict[str, Any]] = {
-    "__builtins__": {},
-    "is_plain": is_plain,
-    **{kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple, type)},
-}
-"""All that a test can name."""
-_WORDS: Final = {
-    bool: "boolean",
-    dict: "object",
-    float: "number",
-    int: "integer",
-    list: "array",
-    str: "string",
-    type(None): "null",
-}
+_WORDS: Final = EXACT | {dict: "object", float: "number", list: "array"}
+_ANY: Final[Shape] = ("any",)
 
 
 def checks_of(action_type: str) -> Checks | None:
-    """Return the tests of a type, None for one that the library does not know."""
+    """Return the tests of a type, None for one that neither the library nor the application declares."""
     kinds = KINDS.get(action_type)
-    return None if kinds is None else Checks(kinds, REQUIRED[action_type])
+    if kinds is not None:
+        return Checks(kinds, REQUIRED[action_type])
+    fields = declared.fields_of(action_type)
+    return None if fields is None else Checks(*fields)
 
 
 class Checks(dict[tuple[str, ...], "Test"]):
     """
     The tests of one type, by the names of a record's fields; made when it is asked for one.
 
-    A record that passes is as its type says, plain, and has no name that is reserved. `kinds` gives for each
-    field the words of JSON Schema for what it may be, such as `("string", "null")`.
+    A record that passes is as its type says, plain, and has no name that is reserved. `shapes` gives for each
+    field what it may be, such as `("string", "null")`: see `shapes`.
     """
 
-    def __init__(self, kinds: Mapping[str, tuple[str, ...]], required: frozenset[str]) -> None:
+    def __init__(self, shapes: Mapping[str, Shape], required: frozenset[str]) -> None:
         super().__init__()
-        self._kinds = kinds
+        self._shapes = shapes
         self._required = required
         self._right: dict[tuple[str, ...], Test] = {}
+        self._tests_of_right = FieldTests(RIGHT)
+        self._tests = FieldTests(RIGHT_AND_PLAIN)
 
     def __missing__(self, names: tuple[str, ...]) -> Test:
         if len(self) >= _TESTS_MAX or not all(type(name) is str for name in names):
             return _no
         is_odd = not self._required.issubset(names) or not RESERVED.isdisjoint(names)
-        self._right[names] = self._test(names, _RIGHT) if not is_odd else _no
-        self[names] = self._test(names, _RIGHT_AND_PLAIN) if not is_odd else _no
+        self._right[names] = self._tests_of_right.of_record(names, self._shapes) if not is_odd else _no
+        self[names] = self._tests.of_record(names, self._shapes) if not is_odd else _no
         return self[names]
 
-    def _test(self, names: tuple[str, ...], sources: Mapping[str, str]) -> Test:
-        parts = [_source(name, self._kinds.get(name, _ANY), sources) for name in names]
-        source = "lambda f: " + (" and ".join(parts) or "True")
-        # Names are put into it as their repr; nothing of what a record holds is run.
-        test: Test = eval(source, dict(_KNOWN))  # noqa: S307
-        return test
-
     def faults(self, fields: dict[str, Any]) -> list[tuple[str, str]]:
-        """Return the fields that are not as they should be, each with what is wrong with it."""
+        """
+        Return what is not as it should be, each with what is wrong with it.
+
+        Inside of a field it is named by its place: `messages[].role` for what is in the items of a list,
+        `limits{}` for the values of an object. The first wrong one of these stands for the others.
+        """
         if self._right.get(tuple(fields), _no)(fields):
             return []  # right, and only not plain
-        found = [(name, "missing") for name in sorted(self._required.difference(fields))]
-        for name, kinds in self._kinds.items():
-            if name in fields:
-                given = _word_of(fields[name])
-                if given not in kinds and not (given == "integer" and "number" in kinds):
-                    wanted = " or ".join(kind for kind in kinds if kind != "null")
-                    found.append((name, f"{given} instead of {wanted}"))
-        return found
+        return list(_faults_in(fields, self._shapes, self._required, ""))
+
+
+def word_of(value: object) -> str:
+    """Return the word of JSON Schema for what is recorded of a value."""
+    return _word(_form(value))
 
 
 def _no(_fields: Mapping[str, Any]) -> bool:
     return False
 
 
-def _source(name: str, kinds: tuple[str, ...], sources: Mapping[str, str]) -> str:
-    tests = [sources[kind] for kind in kinds]
-    return "(" + " or ".join([tests[0].replace("k", f"(k := type(v := f[{name!r}]))", 1), *tests[1:]]) + ")"
+def _faults_in(
+    fields: Mapping[str, Any], shapes: Mapping[str, Shape], needed: frozenset[str], place: str
+) -> Iterator[tuple[str, str]]:
+    yield from ((place + name, "missing") for name in sorted(needed.difference(fields)))
+    for name, value in fields.items():
+        shape = shapes.get(name, _ANY)
+        if shape is not _ANY and EXACT.get(type(value)) not in shape:
+            yield from _faults_of(value, shape, place + name)
 
 
-def _word_of(value: object) -> str:
-    """Return the word of JSON Schema for what is recorded of a value."""
+def _faults_of(value: object, shape: Shape, place: str) -> Iterator[tuple[str, str]]:
+    form: Any = _form(value)
+    given = _word(form)
+    alternatives = {_recorded(one): one for one in shape}
+    fitting = alternatives.get(given) or alternatives.get("number" if given == "integer" else "any")
+    if fitting is None and "any" not in alternatives:
+        wanted = " or ".join(word for word in alternatives if word != "null")
+        yield place, f"{given} instead of {wanted}"
+    elif isinstance(fitting, tuple):
+        yield from _faults_inside(form, fitting, place)
+
+
+def _faults_inside(form: Any, alternative: tuple[Any, ...], place: str) -> Iterator[tuple[str, str]]:
+    kind, inside = alternative[:2]
+    if kind == "fields":
+        yield from _faults_in(form, inside, alternative[2], f"{place}.")
+        return
+    parts, mark = (form, "[]") if kind == "array" else (form.values(), "{}")
+    for part in islice(parts, VALUES_MAX):  # what is behind that is not recorded
+        found = list(_faults_of(part, inside, place + mark))
+        if found:
+            yield from found
+            return
+
+
+def _recorded(alternative: Any) -> str:
+    """Return as what it is recorded, in a word."""
+    word = alternative if isinstance(alternative, str) else str(alternative[0])
+    return {"fields": "object", "date": "string"}.get(word, word)
+
+
+def _form(value: object) -> object:
     try:
-        form = form_of(value)
+        return form_of(value)
     except Exception as error:  # noqa: BLE001 - it is recorded as a text that says so
         handlers.let_through(error)
-        return "string"
+        return ""
+
+
+def _word(form: object) -> str:
     if type(form) is float and form.is_integer():
         return "integer"
     return _WORDS.get(type(form), "string")

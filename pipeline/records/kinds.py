@@ -6,7 +6,10 @@ Written by docs/generate.py from `catalogue`; change the types there.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pipeline.records.declared import Shape
 
 REQUIRED: Final[dict[str, frozenset[str]]] = {
     "user_input": frozenset({"content"}),
@@ -33,7 +36,7 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "span": frozenset({"name"}),
 }
 
-_COMMON: Final[dict[str, tuple[str, ...]]] = {
+_COMMON: Final[dict[str, Shape]] = {
     "session_id": ("string", "null"),
     "execution_id": ("string", "null"),
     "status": ("string", "null"),
@@ -46,7 +49,7 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
     "sample_rate": ("number", "null"),
 }
 
-KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+KINDS: Final[dict[str, dict[str, Shape]]] = {
     "user_input": {
         "content": ("string",),
         "input_mode": ("string", "null"),
@@ -81,7 +84,7 @@ KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "llm_response": {
         "request_id": ("string", "null"),
         "response_type": ("string", "null"),
-        "tool_calls": ("array", "null"),
+        "tool_calls": (("array", ("object",)), "null"),
         "input_tokens": ("integer", "null"),
         "output_tokens": ("integer", "null"),
         "duration_ms": ("number", "null"),

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from pipeline.records import declared
 from pipeline.records.forms import type_name
 
 DurationMs = Annotated[float, Meta(description="How long it took, in milliseconds.")]
@@ -58,3 +59,7 @@ class Record(Struct, kw_only=True, omit_defaults=True, tag_field="action_type", 
         Annotated[float, Meta(description="Share of such records that is kept, where they are sampled.")]
         | None
     ) = None
+
+    def __init_subclass__(cls, **how: Any) -> None:
+        super().__init_subclass__(**how)
+        declared.note_new_type()

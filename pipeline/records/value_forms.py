@@ -33,6 +33,9 @@ INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
 """The integers that orjson writes as numbers."""
 
+_UNSET: Final = "<unset>"
+"""Stands for a field of a class that this object does not have."""
+
 DIGITS_BITS_MAX: Final = 14_000
 """Up to here an int is certain to have a decimal text: Python refuses more than 4300 digits by default."""
 
@@ -52,6 +55,8 @@ def form_of(value: Any) -> object:
 def _rare_form(value: Any, kind: type) -> object:
     if type(getattr(kind, "__dataclass_fields__", None)) is dict:
         return _dataclass_form(value)
+    if type(getattr(kind, "__struct_fields__", None)) is tuple:
+        return {name: getattr(value, name, _UNSET) for name in kind.__struct_fields__}  # type: ignore[attr-defined]
     if is_array(kind):
         form = array_form(value)
         return form if type(form) is list or type(form) is dict else form_of(form)
@@ -143,8 +148,7 @@ def _refuse_constant(name: str) -> None:
 def _dataclass_form(value: Any) -> dict[object, object]:
     from dataclasses import fields
 
-    unset = "<unset>"
-    return {field.name: getattr(value, field.name, unset) for field in fields(value)}
+    return {field.name: getattr(value, field.name, _UNSET) for field in fields(value)}
 
 
 def _log_record_form(value: Any) -> dict[object, object]:

@@ -157,7 +157,8 @@ def test_the_examples_pass_and_are_valid(action_type: str) -> None:
 def test_the_first_needed_field_is_needed_and_every_kind_is_looked_at(action_type: str) -> None:
     """One field at a time is made wrong: each is found, and named with what it is and should be."""
     tests = checks_of(action_type)
-    for name, kinds in KINDS[action_type].items():
+    for name, shape in KINDS[action_type].items():
+        kinds = [one if isinstance(one, str) else one[0] for one in shape]
         wrong = 1.5 if "object" in kinds or "array" in kinds else ["x"]
         fields = {**EXAMPLES[action_type], name: wrong}
         assert not tests[tuple(fields)](fields), name
