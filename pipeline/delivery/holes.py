@@ -32,7 +32,10 @@ def mend(days: Days, beat: Callable[[], None]) -> None:
     for name, synced in days.unsealed().items():
         if name in days.marked:
             continue  # it is cut further up
-        offset = _first_hole(days.directory / name, synced, beat)
+        try:
+            offset = _first_hole(days.directory / name, synced, beat)
+        except FileNotFoundError:
+            continue  # packed just now: a file with a hole never is
         if offset is None:
             continue
         failpoint.reach("writer.recover.hole")
@@ -45,7 +48,14 @@ def mend(days: Days, beat: Callable[[], None]) -> None:
 
 def torn(days: Days) -> set[str]:
     """Return the files that are not sealed and end in a half line of ours."""
-    return {name for name in days.unsealed() if stored.is_half(stored.torn_tail(days.directory / name)[1])}
+    return {name for name in days.unsealed() if _is_torn(days.directory / name)}
+
+
+def _is_torn(path: Path) -> bool:
+    try:
+        return stored.is_half(stored.torn_tail(path)[1])
+    except FileNotFoundError:
+        return False  # packed just now: a half line never is
 
 
 def _first_hole(path: Path, start: int, beat: Callable[[], None]) -> int | None:

@@ -8,11 +8,13 @@ action_number) they hold: by sets and not by a maximum, as what survives a power
 Invariants
     R1  A page whose last batch is not where it says is not believed.      crash/test_files_changed.py
     R2  A record that is in a file already is never appended again.        integration/test_recovery.py
+        A day that is packed counts as any other.                   integration/test_packed_days.py
     R3  A torn line at the end of a file is completed when a lane holds the rest, else kept in quarantine.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.delivery import holes
@@ -21,7 +23,8 @@ from pipeline.host import failpoint, files
 from pipeline.storage import naming, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from pipeline.delivery.control import Intent
     from pipeline.delivery.pump import Pump
@@ -142,12 +145,29 @@ def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
     ends = {(mark.device, mark.inode): mark.size for mark in pump.retreat.cuts}
     periods = _periods(pump) | {naming.period_of(name) for name in pump.days.unsealed()}
     for period in sorted(periods):
-        for path in pump.days.all_of(period):
-            about = path.stat()
-            end = ends.get((about.st_dev, about.st_ino))
-            for producer, numbers in stored.stored_numbers(path, found, beat, end=end).items():
-                found[producer] |= numbers
+        looked: set[Path] = set()
+        # Again, until nothing is new: what is packed between two looks has another name in the second.
+        while paths := set(pump.days.all_of(period)) - looked:
+            looked |= paths
+            for path in sorted(paths):
+                for producer, numbers in _numbers_in(path, found, ends, beat).items():
+                    found[producer] |= numbers
     return found
+
+
+def _numbers_in(
+    path: Path,
+    producers: Collection[str],
+    ends: dict[tuple[int, int], int],
+    beat: Callable[[], None],
+) -> dict[str, set[int]]:
+    """Return the numbers that a file holds, up to its cut mark; none when it is gone by now."""
+    try:
+        about = path.stat()
+        end = ends.get((about.st_dev, about.st_ino))
+        return stored.stored_numbers(path, producers, beat, end=end)
+    except FileNotFoundError:
+        return {}
 
 
 def mend_tail(pump: Pump, name: str, found: dict[str, set[int]]) -> None:
@@ -223,7 +243,8 @@ def _sync_files(pump: Pump, beat: Callable[[], None]) -> None:
     periods = _periods(pump)
     for path in {path for period in periods for path in pump.days.all_of(period)}:
         beat()
-        files.sync_file(path)
+        with suppress(FileNotFoundError):  # packed since it was listed, from what was synced
+            files.sync_file(path)
     if periods:
         files.sync_directory(pump.days.directory)
 

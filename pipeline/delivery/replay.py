@@ -230,7 +230,7 @@ class Replay:
         )
         part = replay_part.find(self._log_dir, claim)
         try:
-            there = part.read_from(claim.start) if part is not None else b""
+            there = part.read_from(claim.start) if part else replay_part.packed_since(self._log_dir, claim)
             expected = b"".join(row.data for row in rows)
             if (
                 part is None

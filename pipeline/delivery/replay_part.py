@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.host import failpoint, files
-from pipeline.storage import naming
+from pipeline.storage import holding, naming, packed
 from pipeline.storage.day_file import DELETED, INTACT
 from pipeline.storage.directories import Access
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
     from pipeline.storage.fallback_rows import Claim
+
+_CHUNK_BYTES: Final = 4 << 20
 
 
 class ReplayPart:
@@ -111,18 +114,42 @@ def create(
     if may_take_empty and left.is_file() and not left.stat().st_size:
         day = day._replace(part=day.part - 1)
     path = log_dir / str(day)
-    part = ReplayPart(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
+    part = _shared(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
     failpoint.reach("replay.created")
     Access.of(settings).give_file(part.fd)
     return part
 
 
 def find(log_dir: Path, claim: Claim) -> ReplayPart | None:
-    """Return the file of a claim, wherever in the log directory its name is now; None when it is gone."""
+    """
+    Return the file of a claim, wherever in the log directory its name is now; None when it is gone or packed.
+
+    OSError when that cannot be said, or somebody is just packing it.
+    """
     path = naming.path_of(log_dir, claim.part, claim.device, claim.inode)
     if path is None:
         return None
-    return ReplayPart(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+    return _shared(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+
+
+def packed_since(log_dir: Path, claim: Claim) -> bytes:
+    """Return what a part that is packed by now holds from the place of a claim on; nothing when it is not."""
+    path = naming.packed_copy(log_dir / claim.part)
+    if path is None:
+        return b""
+    found, place = [], 0
+    with packed.opened(path) as file:
+        while piece := packed.read(file, _CHUNK_BYTES):
+            found.append(piece[max(0, claim.start - place) :])
+            place += len(piece)
+    return b"".join(found)
+
+
+def _shared(path: Path, fd: int) -> ReplayPart:
+    if not holding.share(fd):
+        os.close(fd)
+        raise BlockingIOError(errno.EBUSY, "the file is being packed", str(path))
+    return ReplayPart(path, fd)
 
 
 def lines_without(lines: Sequence[bytes], there: bytes) -> list[bytes]:

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import failpoint, files
+from pipeline.storage import holding, naming
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,15 @@ FOREIGN: Final = "foreign_bytes"
 class DayFile:
     """`size` is where our own bytes end; anything else at the end of the file is somebody's."""
 
-    def __init__(self, path: Path, day: DayName, mode: int) -> None:
+    def __init__(self, path: Path, day: DayName, mode: int | None = None) -> None:
+        """Open a file that is there; with a mode, make one that is not. OSError when that cannot be."""
         self.day = day
         self.path = path
-        self.is_new = not self.path.exists()
-        self.fd = os.open(self.path, files.APPEND | os.O_NOFOLLOW, mode)
+        self.is_new = mode is not None
+        how = files.CREATE | os.O_APPEND if self.is_new else files.APPEND & ~os.O_CREAT | os.O_NOFOLLOW
+        self.fd = os.open(self.path, how, mode or 0)
+        self.is_shared = holding.share(self.fd)
+        """Whether it may be appended to, as far as locks say: nobody packs it, or lets it leave, just now."""
         found = os.fstat(self.fd)
         self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
         self.synced_size = self.published_size = found.st_size
@@ -44,6 +49,11 @@ class DayFile:
     def name(self) -> str:
         """The file's name in the log directory."""
         return self.path.name
+
+    def may_be_written(self) -> bool:
+        """Whether its records go here: nobody packs it, and no packed copy has taken its place."""
+        is_here = files.same_file(self.fd, self.path)
+        return self.is_shared and is_here and naming.packed_copy(self.path) is None
 
     def change(self) -> str:
         """Return what somebody did to the file since our last append, INTACT mostly."""

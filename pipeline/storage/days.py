@@ -8,6 +8,7 @@ is not durable of a period is in its current file.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.host import clock, failpoint, files
 from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
-from pipeline.storage import naming, quarantine, stored
+from pipeline.storage import holding, naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.directories import Access
 from pipeline.storage.manifests import Manifests
@@ -101,6 +102,8 @@ class Days:
         if path is None:
             return
         with path.open("r+b", buffering=0) as file:
+            if not holding.share(file.fileno()):
+                raise BlockingIOError(errno.EBUSY, "the file is being packed", str(path))
             end = os.fstat(file.fileno()).st_size
             if end <= size:
                 return
@@ -115,13 +118,14 @@ class Days:
         """
         Return the open file of this identity, wherever in the log directory its name is now.
 
-        None when it is gone, with its directory perhaps; OSError when that cannot be said.
+        None when it is gone, with its directory perhaps, or just being packed; OSError when that cannot be
+        said.
         """
         try:
             path = naming.path_of(self.directory, name, device, inode)
-        except (FileNotFoundError, NotADirectoryError):
+            return self._open_found(path.name) if path is not None else None
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
             return None
-        return self._open_found(path.name) if path is not None else None
 
     def open_by_name(self, name: str) -> DayFile:
         """Return a file of ours that exists. OSError when it cannot be opened."""
@@ -150,21 +154,27 @@ class Days:
         return [str(day) for day in naming.day_files(self.directory, self.instance).get(period, [])]
 
     def unsealed(self) -> dict[str, int]:
-        """Return how much of each file of ours that is not sealed was synced by the last checkpoint."""
+        """Return how much of each plain file of ours that is not sealed was synced by the last checkpoint."""
         parts = naming.day_files(self.directory, self.instance).values()
         names = [str(day) for days in parts for day in days]
-        return {name: self._synced_size(name) for name in names if name not in self.sealed}
+        sizes = {name: self._synced_size(name) for name in names if name not in self.sealed}
+        return {name: size for name, size in sizes.items() if size is not None}
 
-    def _synced_size(self, name: str) -> int:
+    def _synced_size(self, name: str) -> int | None:
+        """Return None for a file that is not there: it is packed."""
         known = self.known.get(name)
-        found = (self.directory / name).stat()
+        try:
+            found = (self.directory / name).stat()
+        except FileNotFoundError:
+            return None
         return min(known["size"], found.st_size) if known and known["inode"] == found.st_ino else 0
 
     def all_of(self, period: str) -> list[Path]:
-        """Return every plain file that may hold records of a period, renamed ones included."""
-        names = sorted(name for name in files.names_in(self.directory) if name.startswith(period))
-        paths = [self.directory / name for name in names if not name.endswith((".zst", ".gz"))]
-        return [path for path in paths if path.is_file()]
+        """Return every file that may hold records of a period, renamed and packed ones included."""
+        names = {name for name in files.names_in(self.directory) if name.startswith(period)}
+        # A packed file beside its plain one is a copy that is just being made.
+        copies = {name for name in names if naming.unpacked(name)[1] and naming.unpacked(name)[0] in names}
+        return [path for name in sorted(names - copies) if (path := self.directory / name).is_file()]
 
     def quarantine(self, file: str, offset: int, data: bytes) -> None:
         """Keep bytes that were cut from a file."""
@@ -202,9 +212,20 @@ class Days:
         if not parts:
             return self._create(DayName(period, self.instance, 0))
         newest = parts[-1]
-        if not self._may_continue(newest):
-            return self._create(newest._replace(part=newest.part + 1))
-        return self._create(newest)
+        return self._continued(newest) or self._create(newest._replace(part=newest.part + 1))
+
+    def _continued(self, day: DayName) -> DayFile | None:
+        """Return a file that exists, to be appended to; None when it must not be."""
+        try:
+            if not self._may_continue(day):
+                return None
+            file = DayFile(self.directory / str(day), day)
+        except FileNotFoundError:
+            return None  # it is packed
+        if file.may_be_written():
+            return file
+        file.close()
+        return None
 
     def _may_continue(self, day: DayName) -> bool:
         """Whether a file that exists may be appended to: not sealed, whole lines, and all of it explained."""
@@ -229,9 +250,8 @@ class Days:
         if not self.directory.is_dir():
             self.grip.make(self._settings)
         file = DayFile(self.directory / str(day), day, self._settings.file_mode)
-        if file.is_new:
-            failpoint.reach("writer.rotate.created")
-            self._access.give_file(file.fd)
+        failpoint.reach("writer.rotate.created")
+        self._access.give_file(file.fd)
         return file
 
     def _open_found(self, name: str) -> DayFile:
@@ -240,7 +260,10 @@ class Days:
             if file.name == name:
                 return file
         day = naming.parse(name)
-        file = DayFile(self.directory / name, day or DayName(name, "", 0), self._settings.file_mode)
+        file = DayFile(self.directory / name, day or DayName(name, "", 0))
+        if not file.is_shared:
+            file.close()
+            raise BlockingIOError(errno.EBUSY, "the file is being packed", str(file.path))
         if day is not None and day.period not in self.open and self.names_of(day.period)[-1:] == [name]:
             self.open[day.period] = file
         return file

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"^(\d{4,}-\d\d-\d\d)(?:\.(i[0-9a-f]{8}))?(?:\.(r)?(\d+))?\.jsonl$")
 _PACKED: Final = (".zst", ".gz")
+"""What a packed file's name has at its end."""
 
 
 class DayName(NamedTuple):
@@ -45,6 +46,18 @@ def parse(name: str) -> DayName | None:
     return DayName(period, instance or "", int(part or 0), replay is not None)
 
 
+def unpacked(name: str) -> tuple[str, str]:
+    """Return the name that a file had before it was packed, and its packing: `zst`, `gz`, or empty."""
+    plain, dot, end = name.rpartition(".")
+    return (plain, end) if dot + end in _PACKED else (name, "")
+
+
+def packed_copy(path: Path) -> Path | None:
+    """Return the packed file that is there of a plain one, None when there is none."""
+    paths = (path.with_name(path.name + end) for end in _PACKED)
+    return next((packed for packed in paths if packed.exists()), None)
+
+
 def period_of(name: str) -> str:
     """Return the period that the name of a day file begins with."""
     return name.partition(".")[0]
@@ -52,12 +65,15 @@ def period_of(name: str) -> str:
 
 def path_of(log_dir: Path, name: str, device: int, inode: int) -> Path | None:
     """
-    Return where the file of this identity is now in the log directory, None when it is not there.
+    Return where the plain file of this identity is now in the log directory, None when it is not there.
 
+    A packed file is never meant: it may have the inode that a plain one had before it was packed.
     OSError when that cannot be said: a directory or a file that cannot be looked at is not gone, and what
     counts as gone is written again.
     """
     for candidate in (name, *os.listdir(log_dir)):
+        if unpacked(candidate)[1]:
+            continue
         path = log_dir / candidate
         try:
             found = path.lstat()
@@ -72,12 +88,12 @@ def path_of(log_dir: Path, name: str, device: int, inode: int) -> Path | None:
 
 
 def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:
-    """Return the parts that an instance has of each period, in order, without replayed ones."""
-    found: dict[str, list[DayName]] = {}
+    """Return the parts that an instance has of each period, in order, packed or not; no replayed ones."""
+    found: dict[str, set[DayName]] = {}
     for name in files.names_in(log_dir):
-        day = parse(name)
+        day = parse(unpacked(name)[0])
         if day is not None and day.instance == instance and not day.is_replay:
-            found.setdefault(day.period, []).append(day)
+            found.setdefault(day.period, set()).add(day)
     return {period: sorted(parts) for period, parts in found.items()}
 
 
@@ -85,8 +101,7 @@ def next_replay_part(log_dir: Path, instance: str, period: str) -> DayName:
     """Return the first name for a replayed part that no file has had, packed or not."""
     last = 0
     for name in files.names_in(log_dir):
-        plain = next((name.removesuffix(end) for end in _PACKED if name.endswith(end)), name)
-        day = parse(plain)
+        day = parse(unpacked(name)[0])
         if day is not None and day.is_replay and (day.instance, day.period) == (instance, period):
             last = max(last, day.part)
     return DayName(period, instance, last + 1, is_replay=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from pipeline.storage import naming, packed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
@@ -31,7 +33,11 @@ def stored_numbers(
     start: int = 0,
     end: int | None = None,
 ) -> dict[str, set[int]]:
-    """Return the numbers of whole lines in the bytes [start, end) of a file, for the producers asked for."""
+    """
+    Return the numbers of whole lines in the bytes [start, end) of a file, for the producers asked for.
+
+    A packed file is read whole, up to where it is damaged.
+    """
     found: dict[str, set[int]] = {producer: set() for producer in producers}
     for lines in _whole_lines(path, start, end):
         beat()
@@ -96,14 +102,25 @@ def torn_tail(path: Path) -> tuple[int, bytes]:
 
 def _whole_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
     carry = b""
+    for piece in _packed_pieces(path) if naming.unpacked(path.name)[1] else _pieces(path, start, stop):
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield carry + piece[:end]
+            carry = piece[end:]
+        else:
+            carry += piece
+
+
+def _pieces(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
     with path.open("rb") as file:
         position = file.seek(start)
         limit = file.seek(0, os.SEEK_END) if stop is None else stop
         file.seek(position)
         while piece := file.read(min(_CHUNK_BYTES, limit - file.tell())):
-            end = piece.rfind(b"\n") + 1
-            if end:
-                yield carry + piece[:end]
-                carry = piece[end:]
-            else:
-                carry += piece
+            yield piece
+
+
+def _packed_pieces(path: Path) -> Iterator[bytes]:
+    with packed.opened(path) as file:
+        while piece := packed.read(file, _CHUNK_BYTES):
+            yield piece

@@ -33,12 +33,20 @@ def test_other_names_are_no_day_files(name: str) -> None:
 
 
 def test_live_records_never_go_to_a_replayed_part(tmp_path) -> None:
-    """The parts of a day that may be written on are without those that replay wrote."""
-    for name in NAMES:
+    """The parts of a day are without those that replay wrote; one that is packed counts, once."""
+    for name in (*NAMES, "2025-11-21.jsonl.zst", "2025-11-21.4.jsonl.gz"):
         (tmp_path / name).touch()
     assert naming.day_files(tmp_path, "") == {
-        "2025-11-21": [DayName("2025-11-21", "", 0), DayName("2025-11-21", "", 3)]
+        "2025-11-21": [DayName("2025-11-21", "", part) for part in (0, 3, 4)]
     }
+
+
+def test_a_packed_file_is_never_found_by_the_identity_of_a_plain_one(tmp_path: Path) -> None:
+    """A file that is packed gives its inode back, and the next packed file may get it."""
+    path = tmp_path / "2025-11-21.jsonl.zst"
+    path.touch()
+    about = path.stat()
+    assert naming.path_of(tmp_path, "2025-11-20.jsonl", about.st_dev, about.st_ino) is None
 
 
 def test_a_replayed_part_gets_a_number_that_no_file_has_had(tmp_path) -> None:
