@@ -13,7 +13,9 @@ from pipeline.host import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME: Final = re.compile(r"^(\d{4,}-\d\d-\d\d)(?:\.(i[0-9a-f]{8}))?(?:\.(r)?(\d+))?\.jsonl$")
+_NAME: Final = re.compile(
+    r"^(\d{4,}-\d\d-\d\d(?:T\d\d(?:-\d\d){0,2})?)(?:\.(i[0-9a-f]{8}))?(?:\.(r)?(\d+))?\.jsonl$"
+)
 _PACKED: Final = (".zst", ".gz")
 """What a packed file's name has at its end."""
 

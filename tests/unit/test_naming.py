@@ -13,6 +13,9 @@ NAMES = {
     "2025-11-21.3.jsonl": DayName("2025-11-21", "", 3),
     "2025-11-21.r2.jsonl": DayName("2025-11-21", "", 2, is_replay=True),
     "2025-11-21.i1a2b3c4d.jsonl": DayName("2025-11-21", "i1a2b3c4d", 0),
+    "2025-11-21T14.jsonl": DayName("2025-11-21T14", "", 0),
+    "2025-11-21T14-05.2.jsonl": DayName("2025-11-21T14-05", "", 2),
+    "2025-11-21T14-05-09.i1a2b3c4d.jsonl": DayName("2025-11-21T14-05-09", "i1a2b3c4d", 0),
     "2025-11-21.i1a2b3c4d.r12.jsonl": DayName("2025-11-21", "i1a2b3c4d", 12, is_replay=True),
 }
 
@@ -25,7 +28,8 @@ def test_a_name_is_read_and_written_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["2025-11-21.r.jsonl", "2025-11-21.jsonl.zst", "x.jsonl", "2025-11-21.rr1.jsonl"]
+    "name",
+    ["2025-11-21.r.jsonl", "2025-11-21.jsonl.zst", "x.jsonl", "2025-11-21.rr1.jsonl", "2025-11-21T1.jsonl"],
 )
 def test_other_names_are_no_day_files(name: str) -> None:
     """What is not of this form is nobody's."""
@@ -37,7 +41,9 @@ def test_live_records_never_go_to_a_replayed_part(tmp_path) -> None:
     for name in (*NAMES, "2025-11-21.jsonl.zst", "2025-11-21.4.jsonl.gz"):
         (tmp_path / name).touch()
     assert naming.day_files(tmp_path, "") == {
-        "2025-11-21": [DayName("2025-11-21", "", part) for part in (0, 3, 4)]
+        "2025-11-21": [DayName("2025-11-21", "", part) for part in (0, 3, 4)],
+        "2025-11-21T14": [DayName("2025-11-21T14", "", 0)],
+        "2025-11-21T14-05": [DayName("2025-11-21T14-05", "", 2)],
     }
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from pipeline.records.periods import period_of
+from pipeline.records.periods import LENGTHS_SEC, end_of, period_of
 
 ZONES = [
     "UTC",
@@ -98,3 +98,46 @@ def test_clocks_that_fall_back_over_midnight_bring_the_old_day_back() -> None:
     assert names == local
     assert names.count("2010-11-07") > 1
     assert "2010-11-06" in names[names.index("2010-11-07") :]
+
+
+FORMS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H", "minute": "%Y-%m-%dT%H-%M", "second": "%Y-%m-%dT%H-%M-%S"}
+
+
+@given(
+    second=st.integers(FIRST + 2 * 86_400, at("2037-01-01T00:00:00", "UTC")),
+    zone=st.sampled_from([*ZONES, "Australia/Lord_Howe"]),
+    every=st.sampled_from(sorted(LENGTHS_SEC)),
+    later=st.integers(0, 7200),
+)
+def test_a_finer_period_has_the_name_that_local_clocks_show(
+    second: int, zone: str, every: str, later: int
+) -> None:
+    """Each second that it covers has its name, also in the hour in which clocks are set."""
+    period = period_of(second, zone, every)
+    assert period.start_sec <= second < period.end_sec
+    for one in {second, period.start_sec, period.end_sec - 1, min(second + later, period.end_sec - 1)}:
+        local = datetime.fromtimestamp(one, zoneinfo.ZoneInfo(zone))
+        if zone != "America/St_Johns" or local.year >= 2012 or every != "day":
+            assert local.strftime(FORMS[every]) == period.name
+
+
+@given(
+    second=st.integers(FIRST + 2 * 86_400, at("2037-01-01T00:00:00", "UTC")),
+    zone=st.sampled_from(ZONES),
+    every=st.sampled_from(sorted(LENGTHS_SEC)),
+)
+def test_a_period_is_over_when_its_name_says(second: int, zone: str, every: str) -> None:
+    """So that the age of a file is known from its name; where an hour comes twice, at its second end."""
+    period = period_of(second, zone, every)
+    end = end_of(period.name, zone)
+    assert end is not None
+    assert end > second
+    assert end - period.start_sec <= LENGTHS_SEC[every] + 2 * 3600
+
+
+@pytest.mark.parametrize(
+    "name", ["", "2025-11-31", "2025-11-21T25", "2025-11-21T1", "2025-11-21 14", "x" * 19]
+)
+def test_what_names_no_period_has_no_end(name: str) -> None:
+    """Somebody's file with a date that no calendar has is left alone."""
+    assert end_of(name) is None
