@@ -80,6 +80,10 @@ class FallbackBusy(FallbackError):
     """Another process replays the fallback store just now."""
 
 
+class PackingRefused(PipelineError):
+    """A day file stays as it is: what it holds is not what its manifest says, or it is changed meanwhile."""
+
+
 class NotDurable(PipelineError):
     """
     A record was accepted, but is not known to be on the disk yet.

@@ -234,7 +234,7 @@ class Writer:
         if not self.delivery.sync():
             return
         try:
-            if self.days.seal_due(self.lanes.periods(), clock.wall_ns() / clock.NANO):
+            if self.days.seal_due(self.lanes.busy_periods(), clock.wall_ns() / clock.NANO):
                 self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
             if self.wants_reopen:
                 self.days.reopen()

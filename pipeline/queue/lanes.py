@@ -130,9 +130,10 @@ class Lanes:
         """Return the lanes, oldest find first."""
         return list(self.watched.values())
 
-    def periods(self) -> set[str]:
-        """Return the periods of everything that is not released."""
-        return {period for lane in self.watched.values() for period in lane.tailer.periods()}
+    def busy_periods(self) -> set[str]:
+        """Return the periods that lanes with something to write may write to; an idle lane has none."""
+        busy = (lane.tailer for lane in self.watched.values() if lane.tailer.has_pending())
+        return {period for tailer in busy for period in tailer.periods()}
 
     def take(self, slices: Iterable[Slice]) -> bool:
         """Make the segments of a batch ours before they are read; False when one was dropped meanwhile."""

@@ -115,6 +115,11 @@ def lock_of(places: Places, instance: str) -> RecordLock:
     return RecordLock(places.belongings_dir / (f"append.{instance}.lock" if instance else "append.lock"))
 
 
+def keeper_lock_of(places: Places) -> RecordLock:
+    """Return the lock of whoever packs files or lets them leave, not taken; one for all instances."""
+    return RecordLock(places.belongings_dir / "keeper.lock")
+
+
 def _described(pid: int | None) -> str:
     """Return what there is to say of the process that holds a lock; None let go of it just now."""
     if pid is None or pid <= 0:

@@ -97,7 +97,7 @@ def packed_twin(file: LogFile) -> LogFile | None:
     """Return the packed file that has taken the place of a plain one since the sizes were taken."""
     stem = file.path.name
     paths = (file.path.with_name(f"{stem}.{packing}") for packing in PACKINGS if packing)
-    return next((_describe(path) for path in paths if path.is_file()), None)
+    return next((describe(path) for path in paths if path.is_file()), None)
 
 
 def _settled(file: LogFile, before: dict[str, int]) -> int:
@@ -107,12 +107,13 @@ def _settled(file: LogFile, before: dict[str, int]) -> int:
 
 def _look(log_dir: Path) -> Iterator[LogFile]:
     for name in os.listdir(log_dir):
-        file = _describe(log_dir / name)
+        file = describe(log_dir / name)
         if file is not None:
             yield file
 
 
-def _describe(path: Path) -> LogFile | None:
+def describe(path: Path) -> LogFile | None:
+    """Return the file at a path as it is now, None when its name is not that of a day file."""
     match = NAME.fullmatch(path.name)
     if match is None:
         return None
