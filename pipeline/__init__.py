@@ -32,6 +32,7 @@ from pipeline.logger import get_logger
 from pipeline.records.context import bind, context, unbind
 
 if TYPE_CHECKING:
+    from pipeline.query import LogQueryEngine
     from pipeline.records.actions import (
         AgentStateChange,
         AgentThinking,
@@ -58,9 +59,13 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load the typed records at their first use: msgspec takes as long to import as all the rest."""
+        """Load the typed records and the query engine at their first use: who only emits needs neither."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "LogQueryEngine":
+            from pipeline.query import LogQueryEngine
+
+            return LogQueryEngine
         from pipeline.records import actions, observations, typed
 
         for module in (actions, observations, typed):
@@ -79,6 +84,7 @@ __all__ = [
     "LlmRequest",
     "LlmResponse",
     "Log",
+    "LogQueryEngine",
     "NotDurable",
     "Pipeline",
     "PipelineError",

@@ -46,6 +46,10 @@ class RecordError(PipelineError):
     """A field of a record is not as its type says; raised by emit() under `validation=strict`."""
 
 
+class QueryError(PipelineError):
+    """A query that cannot be understood, or not be answered in full. `where` is the argument or the file."""
+
+
 class LaneError(PipelineError):
     """A lane or segment could not be created; emit() then decides by its policy."""
 

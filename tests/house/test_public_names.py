@@ -25,6 +25,7 @@ PUBLIC_NAMES = [
     "LlmRequest",
     "LlmResponse",
     "Log",
+    "LogQueryEngine",
     "NotDurable",
     "Pipeline",
     "PipelineError",
