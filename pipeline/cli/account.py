@@ -11,8 +11,8 @@ import click
 from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
+from pipeline.host.terminal import visible
 from pipeline.verification import account
-from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

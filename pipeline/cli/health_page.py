@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pipeline.health.reasons import DEGRADED, FAILING, OK, REASONS
-from pipeline.verification.findings import visible
+from pipeline.host.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import act_as_owner, dir_option, json_option, places_of, shown
 from pipeline.errors import NotRunningError
-from pipeline.verification.findings import visible
+from pipeline.host.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

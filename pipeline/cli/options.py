@@ -11,9 +11,9 @@ import click
 from pipeline import launch
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import files
+from pipeline.host.terminal import visible
 from pipeline.paths import Places, places_for, resolve_log_dir, runtime_root
 from pipeline.settings import given_outside
-from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,10 @@ from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
 from pipeline.health.reasons import FAILING
 from pipeline.host import clock
+from pipeline.host.terminal import visible
 from pipeline.inquiry import fetch_health
 from pipeline.queue import depth
 from pipeline.storage import fallback_places
-from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,10 +13,10 @@ from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import act_as_owner, dir_option
 from pipeline.errors import PipelineError
+from pipeline.host.terminal import visible
 from pipeline.paths import resolve_log_dir
 from pipeline.verification import Report, current_head, parse_heads, verify
 from pipeline.verification.files import DAY, is_of, periods
-from pipeline.verification.findings import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.verification.findings import visible
+from pipeline.host.terminal import visible
 from pipeline.verification.ranges import Range, count, joined, layers, minus, up_to
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orjson import JSONDecodeError, loads
 
+from pipeline.host.terminal import visible
 from pipeline.verification.entries import Entry, is_count, producers_of, range_of, read_entries
-from pipeline.verification.findings import Finding, Findings, Kind, visible
+from pipeline.verification.findings import Finding, Findings, Kind
 from pipeline.verification.live import find_homes
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 from orjson import JSONDecodeError, loads
 
-from pipeline.verification.findings import Finding, Kind, excerpt, visible
+from pipeline.host.terminal import visible
+from pipeline.verification.findings import Finding, Kind, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 from orjson import JSONDecodeError, loads
 
-from pipeline.verification.findings import Finding, Kind, visible
+from pipeline.host.terminal import visible
+from pipeline.verification.findings import Finding, Kind
 from pipeline.verification.live import find_homes
 
 if TYPE_CHECKING:

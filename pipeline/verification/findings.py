@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from pipeline.host.terminal import visible
+
 KEPT_PER_KIND: Final = 1000
 """Findings of one kind that are kept in full; the others are only counted."""
 
@@ -107,17 +109,6 @@ class Findings:
     def in_order(self) -> tuple[Finding, ...]:
         """Return what was kept in the order of the files; what has no place comes first."""
         return tuple(sorted(self.kept, key=lambda found: (found.file or "", found.line or 0)))
-
-
-def visible(text: str | bytes) -> str:
-    """Return the text so that a terminal shows it and obeys none of it: control characters become escapes."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def excerpt(line: bytes) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orjson import JSONDecodeError, loads
 
-from pipeline.verification.findings import KEPT_PER_KIND, Kind, excerpt, visible
+from pipeline.host.terminal import visible
+from pipeline.verification.findings import KEPT_PER_KIND, Kind, excerpt
 from pipeline.verification.lines import LineReader
 from pipeline.verification.opener import READ_ERRORS, read_chunks
 from pipeline.verification.shape import BRACE, examine, is_timestamp

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pipeline.verification.findings import Finding, Findings, Kind, numbers, visible
+from pipeline.host.terminal import visible
+from pipeline.verification.findings import Finding, Findings, Kind, numbers
 from pipeline.verification.lines import Place
 from pipeline.verification.locating import locate
 from pipeline.verification.reading import Spot, Telling

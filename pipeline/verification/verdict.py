@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pipeline.host.terminal import visible
 from pipeline.verification.chain import judge_heads, noted_heads, read_chains
 from pipeline.verification.coverage import coverages
 from pipeline.verification.fallback import Stored, find_stores, read_stores, without_cut
 from pipeline.verification.files import NAME, is_of, take_snapshot
-from pipeline.verification.findings import Finding, Findings, Kind, numbers, visible
+from pipeline.verification.findings import Finding, Findings, Kind, numbers
 from pipeline.verification.live import Lanes, find_lanes
 from pipeline.verification.ranges import joined, minus
 from pipeline.verification.report import End, Report

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 from support.histories import GOOD
 
-from pipeline.verification.findings import Kind, excerpt, visible
+from pipeline.host.terminal import visible
+from pipeline.verification.findings import Kind, excerpt
 from pipeline.verification.lines import HEAD_BYTES, LineReader
 from pipeline.verification.opener import Chunk
 from pipeline.verification.shape import examine
