@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import click
 
 from pipeline.cli.exit_codes import Exit
-from pipeline.errors import NotRunningError, PipelineError, SettingsError
+from pipeline.errors import NotRunningError, PipelineError, QueryError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "record": "Record standard input: JSON lines, or lines of text.",
     "run": "Run the pipeline as a service in the foreground.",
     "status": "Tell how the pipeline is.",
+    "log": "Find records and show them.",
     "flush": "Wait until all that was emitted is on the disk.",
     "verify": "Prove that nothing is missing, twice, or out of order.",
     "account": "Tell where every emitted record is, and whether it adds up.",
@@ -35,6 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
     "config": "Show and check settings.",
     "schema": "Print what records of a type look like.",
     "stop": "Stop the pipeline; producers go on and their records wait.",
+    "completion": "Print what makes a shell complete commands and options.",
 }
 """The subcommands in the order of the help, each with its line there."""
 
@@ -115,7 +117,48 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(guarded(lambda: group.main(arguments, prog_name="pipeline", standalone_mode=False)))
+    code = guarded(lambda: group.main(arguments, prog_name="pipeline", standalone_mode=False))
+    if code == Exit.PIPE_CLOSED:
+        _forget_stdout()
+    sys.exit(code)
+
+
+def log_command(text: str = "", *, log_dir: str | None = None, stream: TextIO | None = None) -> int:
+    """
+    Run `pipeline log` inside of a program that offers it to its user, and return its exit code.
+
+        if line.startswith("/log"):
+            log_command(line)
+
+    `text` is what was typed, split as a shell would; a leading `/log` or `log` may stay in it. It is about
+    `log_dir` (the usual one) unless `--dir` is in the text. Prints to `stream` (stdout); what is wrong is one
+    line on stderr and an exit code other than 0. Never ends the program, takes no signals, changes no user.
+    """
+    import shlex
+
+    from pipeline.cli.log import Hosted
+
+    target = stream or sys.stdout
+
+    def run() -> Any:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise click.UsageError(f"{error} in the line") from error
+        arguments = words[1:] if words[:1] in (["/log"], ["log"]) else words
+        if {"-h", "--help"}.intersection(arguments):
+            target.write(_help_of("log") + "\n")
+            return Exit.DONE
+        hosted = Hosted(target, log_dir)
+        return group.main(["log", *arguments], prog_name="pipeline", standalone_mode=False, obj=hosted)
+
+    return guarded(run)
+
+
+def _help_of(name: str) -> str:
+    above = click.Context(group, info_name="pipeline", **group.context_settings)
+    command = group.get_command(above, name)
+    return command.get_help(click.Context(command, info_name=name, parent=above)) if command else ""
 
 
 def guarded(action: Callable[[], Any]) -> int:
@@ -135,9 +178,10 @@ def guarded(action: Callable[[], Any]) -> int:
     except PipelineError as error:
         _complain(str(error))
         return _code_of(error)
-    except (BrokenPipeError, SystemExit):  # SystemExit is what click makes of a closed pipe
-        _forget_stdout()
+    except BrokenPipeError:
         return Exit.PIPE_CLOSED
+    except SystemExit as end:  # 0: click has completed a word for the shell; else it has met a closed pipe
+        return Exit.PIPE_CLOSED if end.code else Exit.DONE
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         _complain(f"{error.strerror or error}{place}")
@@ -158,7 +202,7 @@ def _attempt(error: click.UsageError) -> str:
 
 
 def _code_of(error: PipelineError) -> int:
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | QueryError):
         return Exit.USAGE
     return Exit.NOT_RUNNING if isinstance(error, NotRunningError) else Exit.NOT_POSSIBLE
 

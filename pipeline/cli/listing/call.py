@@ -1,0 +1,85 @@
+"""One call of `pipeline log`: from the request to the answer, and what it exits with."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline import launch, settings as settings_table
+from pipeline.cli.exit_codes import Exit
+from pipeline.cli.listing import aside
+from pipeline.cli.listing.answer import Answer
+from pipeline.cli.listing.output import Output
+from pipeline.errors import NotRunningError
+from pipeline.host.terminal import visible
+from pipeline.query import LogQueryEngine, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.cli.listing.request import Request
+    from pipeline.paths import Places
+    from pipeline.settings import Settings
+
+
+def answer(request: Request, places: Places, stream: Any) -> int:
+    """Answer a request and return the exit code. PipelineError, OSError and BrokenPipeError as they come."""
+    request.check()
+    if not places.log_dir.is_dir():
+        raise NotRunningError(
+            "no log directory", where=visible(str(places.log_dir)), remedy="Try: pipeline log --dir DIR"
+        )
+    settings = _settings_of(places)
+    zone = request.zone(settings.timezone)
+    within = request.time_range(zone)
+    engine = LogQueryEngine(
+        places.log_dir, include_fallback=request.unwritten, include_queue=request.unwritten
+    ).filter(since=within.start, until=within.end)
+    report = Report()
+    found = Answer(request, engine, within, zone, report)
+    with _output_of(request, places, stream) as output:
+        if request.follow:
+            found.follow(output)
+        else:
+            today = request.now.astimezone(zone).date()
+            days = getattr(settings, "retention_days", 30)
+            found.show(output, lambda: aside.disk_use(places, today, days))
+    return _tell(request, places, settings, report, found)
+
+
+@contextmanager
+def _output_of(request: Request, places: Places, stream: Any) -> Iterator[Output]:
+    if request.output is None or request.output == "-":
+        yield Output.to(stream, request.color, may_page=not request.no_pager and not request.follow)
+        return
+    from pipeline.cli.listing.destination import written_to
+
+    with written_to(request.output, places.log_dir) as output:
+        yield output
+
+
+def _settings_of(places: Places) -> Settings:
+    """Return the settings of the pipeline that runs here, else those it would have."""
+    published = launch.published_settings(places)
+    return published.settings if published else settings_table.load({})[0]
+
+
+def _tell(request: Request, places: Places, settings: Settings, report: Report, found: Answer) -> int:
+    """Say on stderr what the answer does not say, and return the exit code."""
+    if not request.unwritten:
+        waiting = aside.not_in_files(places, settings.fallback_dir)
+        if waiting:
+            _note(waiting)
+    if not found.records and not request.has_dates:
+        _note("only today was looked at; --since 7d, --date or --date-range looks further back")
+    for sentence in aside.unreadable(report):
+        _note(sentence)
+    return Exit.BAD_NEWS if report.unreadable else Exit.DONE
+
+
+def _note(sentence: str) -> None:
+    sys.stdout.flush()
+    click.echo(f"note: {visible(sentence)}", err=True)
