@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.cli.listing.columns import moment_of, status_text
+from pipeline.cli.listing.columns import in_zone, moment_of, status_text
 from pipeline.host.terminal import visible
 from pipeline.query.grouping import Durations
 
@@ -41,6 +41,8 @@ _KEPT_MAX: Final = 2000
 _ROWS_MAX: Final = 24
 _TYPES_MAX: Final = 20
 _DAY_SEC: Final = 86_400
+_CALENDAR_SEC: Final = -62_135_424_000, 253_402_128_000
+"""What datetime can say in every zone: from the second day of the year 1 to the last but one of 9999."""
 _COUNT_CHARS: Final = 10
 _MARKS: Final = {"success": ("█", "green"), "warning": ("▓", "yellow"), "error": ("░", "red")}
 _OTHER: Final = ("▒", "cyan")
@@ -129,7 +131,8 @@ class Chart:
         return f"Records by status, each line {_interval(step)}:  " + "  ".join(marks)
 
     def _label(self, start: int, *, with_date: bool) -> str:
-        moment = datetime.fromtimestamp(start, UTC).astimezone(self._zone)
+        known = min(max(start, _CALENDAR_SEC[0]), _CALENDAR_SEC[1])
+        moment = datetime.fromtimestamp(known, UTC).astimezone(self._zone)
         step = _WIDTHS_SEC[self._level]
         if step >= _DAY_SEC:
             return moment.strftime("%Y-%m-%d")
@@ -137,7 +140,7 @@ class Chart:
 
 
 def _offset(moment: datetime, zone: tzinfo) -> int:
-    offset = moment.astimezone(zone).utcoffset()
+    offset = in_zone(moment, zone).utcoffset()
     return 0 if offset is None else round(offset.total_seconds())
 
 

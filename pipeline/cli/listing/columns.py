@@ -76,7 +76,7 @@ def _clock(zone: tzinfo, *, with_date: bool) -> Callable[[Record], str]:
         moment = moment_of(record)
         if moment is None:
             return text_of(stamp)
-        return moment.astimezone(zone).isoformat(" ", "milliseconds")[start:23]
+        return in_zone(moment, zone).isoformat(" ", "milliseconds")[start:23]
 
     return show
 
@@ -88,6 +88,14 @@ def moment_of(record: Mapping[str, Any]) -> datetime | None:
     except (KeyError, TypeError, ValueError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """Return the moment as the zone has it; unchanged at the ends of the calendar, beyond which is nothing."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment
 
 
 def field(record: Any, name: str, default: Any = MISSING) -> Any:

@@ -101,9 +101,10 @@ def _section(heading: str, counts: Counter[str], total: int = 0) -> Iterator[str
 def percent(count: int, total: int) -> str:
     """Return a share in whole per cent; what is there is never 0 %, and what is not all never 100 %."""
     share = 100 * count / total
-    if count and share < 1:
+    rounded = f"{share:.0f}%"
+    if rounded == "0%" and count:
         return "<1%"
-    return ">99%" if count < total and share > 99.5 else f"{share:.0f}%"  # noqa: PLR2004 - it would round to 100
+    return ">99%" if rounded == "100%" and count < total else rounded
 
 
 def size(count: int) -> str:
