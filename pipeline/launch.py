@@ -21,6 +21,8 @@ STOPPED_MARK: Final = "stopped"
 """Stands in the runtime directory after `pipeline stop`: producers then queue and start nothing."""
 RELOADED: Final = "reloaded.json"
 """What reading the settings again came to the last time, in the runtime directory."""
+KEEPER_WANTED: Final = "keeper.wanted"
+"""Stands in the runtime directory while there is work for the keeper; the supervisor takes it away."""
 
 
 def supervisor_pid(places: Places) -> int | None:
@@ -49,6 +51,11 @@ def is_held_back(places: Places) -> bool:
 def hold_back(places: Places) -> None:
     """Say that an operator wants the pipeline to stand still: producers then start nothing."""
     files.write_json(places.runtime(STOPPED_MARK), {"stopped": clock.wall_text(), "pid": os.getpid()})
+
+
+def want_keeper(places: Places) -> None:
+    """Ask the supervisor for a keeper; one that works now is followed by another. OSError."""
+    files.write_json(places.runtime(KEEPER_WANTED), {"at": clock.wall_text(), "pid": os.getpid()})
 
 
 def publish_settings(places: Places, reading: Reading) -> None:

@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="workers", description="The pipeline's own processes; not for use by hand."
     )
-    parser.add_argument("role", choices=("supervisor", "writer"))
+    parser.add_argument("role", choices=("supervisor", "writer", "keeper"))
     parser.add_argument("--log-dir", required=True)
     parser.add_argument("--state-dir", required=True)
     parser.add_argument("--service", action="store_true")
@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     places = places_at(Path(given.log_dir), Path(given.state_dir))
     if given.role == "supervisor":
         return _supervise(places, given)
+    if given.role == "keeper":
+        return _keep(places)
     return _write(places, given)
 
 
@@ -42,6 +44,12 @@ def _write(places: Places, given: argparse.Namespace) -> int:
     return child.main(
         places, is_service=given.service, cause=given.cause, restarts=given.restarts, hangs=given.hangs
     )
+
+
+def _keep(places: Places) -> int:
+    from workers import keeper
+
+    return keeper.main(places)
 
 
 if __name__ == "__main__":

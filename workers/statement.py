@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline.host import files
+from pipeline.keeping import report
 from pipeline.queue.layout import WRONG_FIELDS
 from pipeline.queue.usage import preferred_place
 from pipeline.storage import fallback_places
@@ -56,6 +57,7 @@ def _work(writer: Writer) -> dict[str, Any]:
         "lanes": len(writer.lanes.watched),
         "unknown_lanes": len(files.names_in(writer.places.unknown_lanes_dir)),
         "fallback": _fallback(writer),
+        "keeper": report.load(writer.places),
     }
 
 

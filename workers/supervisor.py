@@ -23,6 +23,7 @@ from pipeline.paths import Places, create_runtime
 from workers import departure, rereading
 from workers.endpoints import Endpoints
 from workers.journal import Journal
+from workers.keepers import Keepers
 from workers.policy import EXIT_CRASH, EXIT_DONE, EXIT_REPLACE, WRITER_SIGNALS, History, cause_of
 from workers.rereading import Rereading
 from workers.stuck import STUCK_MAX, STUCK_SEC, StuckWriters
@@ -65,6 +66,7 @@ class Supervisor:
         self._ticked_at = clock.monotonic()
         self._aborted_at = self._killed_at = 0.0
         self.stuck = StuckWriters(places)
+        self.keepers = Keepers(places, journal)
         self._stop_by = 0.0
         # Who leaves in order takes this file away: what still says it is here was killed, and its writer with
         # it.
@@ -107,6 +109,7 @@ class Supervisor:
         self._take_settings()
         self._mend_runtime()  # first: the heartbeat went with the directory, and the writer is well
         self._mind_writer()
+        self.keepers.mind()
         self._whereabouts.publish(self.settings)
 
     def _pause(self) -> None:
@@ -147,6 +150,7 @@ class Supervisor:
             self._stop_by or clock.monotonic() + self.settings.drain_timeout_sec + _STOP_MARGIN_SEC
         )
         self._signal_writer(signal.SIGTERM)
+        self.keepers.stop()
 
     def _mind_writer(self) -> None:
         self.stuck.look()
@@ -154,7 +158,7 @@ class Supervisor:
             code = self.writer.poll()
             if code is not None:
                 self._note_end(code)
-        elif self.adopted_pid and not _is_there(self.adopted_pid):
+        elif self.adopted_pid and not processes.is_there(self.adopted_pid):
             said = files.read_json(self.places.runtime("writer.json")) or {}
             code = (
                 said.get("exit_code", -signal.SIGKILL)
@@ -277,6 +281,8 @@ class Supervisor:
             if not self.stop_signal or clock.monotonic() < self._stop_by:
                 return False
             self._signal_writer(signal.SIGKILL)
+        if not self.keepers.is_gone():
+            return False
         if self.stop_signal:
             self._leave_within(_LEAVE_SEC)
             return True
@@ -388,8 +394,3 @@ def _install_signals(note: Callable[[int, object], None], wake_fd: int) -> None:
         signal.signal(number, note)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whatever the application had blocked when it launched us
     signal.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
-
-
-def _is_there(pid: int) -> bool:
-    """Whether a process that is not our child still runs; nobody may be in a hurry to reap it."""
-    return processes.start_ticks(pid) != 0 and not processes.is_zombie(pid)

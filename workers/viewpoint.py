@@ -38,6 +38,8 @@ class Viewpoint:
                 settings=mine.settings,
                 writer=self._writer(),
                 stuck=mine.stuck.views(),
+                keepers=mine.keepers.views(),
+                keeper_error=mine.keepers.error,
                 supervisor=WorkerView(
                     "supervisor", os.getpid(), "running", rss_bytes=processes.resident_bytes()
                 ),

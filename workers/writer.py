@@ -35,6 +35,7 @@ from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 from workers.replayer import Replayer
+from workers.wish import KeeperWish
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -149,6 +150,7 @@ class Writer:
         self.announcer = Announcer(self._own, self.places, self.counted)
         self.finisher = Finisher(self)
         self.replayer = Replayer(self)
+        self.wish = KeeperWish(self)
         self.announcer.started(cause, restarts)
         role = "stand-in" if self.is_stand_in else "started"
         began = f"{role} ({cause or 'first start'}), recovered by {self.recovered_by}"
@@ -235,6 +237,7 @@ class Writer:
             return
         try:
             if self.days.seal_due(self.lanes.busy_periods(), clock.wall_ns() / clock.NANO):
+                self.wish.hurry()
                 self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
             if self.wants_reopen:
                 self.days.reopen()
@@ -264,8 +267,10 @@ class Writer:
             self._stand_back()
         self._memory.mind(self.pump)
         self.delivery.look()
-        if self._footing.is_held and clock.monotonic() - self._adopted_at > _ADOPT_SEC:
-            self._adopt()
+        if self._footing.is_held:
+            self.wish.look()
+            if clock.monotonic() - self._adopted_at > _ADOPT_SEC:
+                self._adopt()
         self._say()
 
     def _adopt(self) -> None:

@@ -90,6 +90,11 @@ REASONS: Final[dict[str, Reason]] = {
         "not released.",
         "Make state_dir writable.",
     ),
+    "keeper_failing": Reason(
+        DEGRADED,
+        "The keeper cannot do its work: files that should be packed stay as they are.",
+        "See `keeper.error` in the health document, and `pipeline status --log`: is there room on the disk?",
+    ),
     "queue_deep": Reason(
         DEGRADED,
         "The queue holds more than 80 % of queue_size records.",

@@ -52,6 +52,10 @@ class Facts:
     depth: Depth
     stuck: list[WorkerView] = field(default_factory=list)
     """Writers that were killed and are still there."""
+    keepers: list[WorkerView] = field(default_factory=list)
+    """The keeper, while one works."""
+    keeper_error: str = ""
+    """How the last keeper ended, when that was no way to end."""
     said: dict[str, Any] = field(default_factory=dict)
     """What the writer last said of itself (writer.json)."""
     complaints: list[str] = field(default_factory=list)
@@ -73,7 +77,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "reasons": codes,
         "service": facts.is_service,
         "address": facts.address,
-        "workers": [asdict(view) for view in (facts.supervisor, facts.writer, *facts.stuck)],
+        "workers": [asdict(view) for view in (facts.supervisor, facts.writer, *facts.stuck, *facts.keepers)],
         "queue": {
             **depth.as_dict(),
             "quota_bytes": _quota(facts.settings),
@@ -86,6 +90,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         **{what: said.get("counted", {}).get(what, {}) for what in COUNTED_BY_NAME},
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
+        "keeper": _keeper(facts),
         "head": said.get("head", ""),
         "disk_free_bytes": said.get("disk_free_bytes"),
         "state": said.get("state", ""),
@@ -130,6 +135,7 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("fallback_same_mount", bool(fallback.get("is_same_mount"))),
         ("manifest_late", bool(said.get("manifest_error"))),
         ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
+        ("keeper_failing", bool(_keeper(facts).get("error"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]
 
@@ -155,6 +161,12 @@ def _other_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("health_port_taken", facts.is_port_taken),
         ("wrong_fields", _is_recent(facts.said.get("wrong_fields_age_sec"), WRONG_FIELDS_SEC)),
     ]
+
+
+def _keeper(facts: Facts) -> dict[str, Any]:
+    """Return what the last keeper said of itself; how it ended is known better by who saw it."""
+    said = dict(facts.said.get("keeper", {}))
+    return said | {"error": facts.keeper_error} if facts.keeper_error else said
 
 
 def _dropped(facts: Facts) -> dict[str, int]:

@@ -33,6 +33,11 @@ def is_running(pid: int, ticks: int) -> bool:
     return pid > 0 and start_ticks(pid) == ticks != 0 and not is_zombie(pid)
 
 
+def is_there(pid: int) -> bool:
+    """Whether a process that is not our child still runs; nobody may be in a hurry to reap it."""
+    return start_ticks(pid) != 0 and not is_zombie(pid)
+
+
 def is_zombie(pid: int) -> bool:
     """Whether the process has ended and only waits to be reaped."""
     try:

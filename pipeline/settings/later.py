@@ -13,7 +13,6 @@ LATER: Final[dict[str, str]] = {
     "retention_days": "retention",
     "max_total_size_mb": "retention",
     "cleanup_on_startup": "retention",
-    "compress_after_days": "compression",
     "filePattern": "rotation by hour",
     "DefaultRolloverStrategy": "rotation by size",
     "DeleteAction": "retention",

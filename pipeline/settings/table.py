@@ -240,6 +240,16 @@ class Settings:
     timezone: str = _option(
         "UTC", "zone", "Whose midnight ends a day; timestamps are UTC always.", zone, at=PIPELINE
     )
+    compression: str = _option(
+        "zstd",
+        "zstd, gzip, none",
+        "How files are packed once their period is over: `.zst`, `.gz`, or not at all.",
+        one_of("zstd", "gzip", "none"),
+        at=RELOAD,
+    )
+    compress_after_days: float = _option(
+        7, "days", "How long after the end of its period a file is packed.", number(0, 36_500), at=RELOAD
+    )
     dir_mode: int = _option(
         0o700,
         "mode",
