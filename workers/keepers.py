@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.paths import Places
     from workers.journal import Journal
 
-_AGAIN_SEC: Final = 5.0
+_AGAIN_SEC: Final = 1.0
 """Between a keeper that was kept from its work, and the next."""
 _STOP_SEC: Final = 2.0
 """A keeper that is told to end does so within a step."""

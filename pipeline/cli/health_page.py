@@ -29,6 +29,7 @@ def lines(document: dict[str, Any], log_dir: str) -> Iterator[str]:
     yield from _counts(document)
     yield from _fallback(document.get("fallback", {}))
     yield from _files(document)
+    yield from _keeper(document.get("keeper", {}))
     if document.get("last_error"):
         yield _row("last error", visible(str(document["last_error"])))
 
@@ -167,6 +168,20 @@ def _files(document: dict[str, Any]) -> Iterator[str]:
         yield _row("files", ", ".join(visible(str(name)) for name in names))
     if free is not None:
         yield _row("disk free", size(free))
+
+
+def _keeper(keeper: dict[str, Any]) -> Iterator[str]:
+    """Yield what the last keeper did, and which files it left as they were."""
+    packed = keeper.get("packed", {})
+    if keeper.get("state"):
+        count, before, after = (packed.get(key, 0) for key in ("files", "bytes_before", "bytes_after"))
+        amount = f", {size(before)} to {size(after)}" if count else ""
+        when = f"{visible(str(keeper['state']))} {visible(str(keeper.get('at', '')))}"
+        yield _row("keeper", f"{when}, packed {count:,} files{amount}")
+    for stayed in keeper.get("stayed", []):
+        yield f"{'':<10} {visible(str(stayed['file']))} stays as it is: {visible(str(stayed['why']))}"
+    if keeper.get("error"):
+        yield _row("keeper", visible(str(keeper["error"])))
 
 
 def _row(name: str, text: str) -> str:

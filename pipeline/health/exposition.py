@@ -88,6 +88,18 @@ def _wrong_fields(health: dict[str, Any]) -> Samples:
     yield {}, sum(health.get("wrong_fields", {}).values())
 
 
+def _packed(health: dict[str, Any]) -> Samples:
+    totals = health.get("keeper", {}).get("totals", {})
+    for side in ("before", "after"):
+        if f"bytes_{side}" in totals:
+            yield {"side": side}, totals[f"bytes_{side}"]
+
+
+def _stayed(health: dict[str, Any]) -> Samples:
+    if "stayed" in health.get("keeper", {}):
+        yield {}, len(health["keeper"]["stayed"])
+
+
 METRICS: Final = (
     Metric("pipeline_status", "gauge", "1 for the status that health has now.", _status),
     Metric("pipeline_reason", "gauge", "1 for each reason why health is not ok.", _reasons),
@@ -241,6 +253,30 @@ METRICS: Final = (
         "gauge",
         "Bytes of records in the fallback store.",
         _plain("fallback", "bytes"),
+    ),
+    Metric(
+        "pipeline_keeper_packed_files_total",
+        "counter",
+        "Files that keepers of this log directory have packed.",
+        _plain("keeper", "totals", "files"),
+    ),
+    Metric(
+        "pipeline_keeper_packed_bytes_total",
+        "counter",
+        "Bytes of these files, before and after.",
+        _packed,
+    ),
+    Metric(
+        "pipeline_keeper_runs_total",
+        "counter",
+        "Keepers that were started over this log directory.",
+        _plain("keeper", "totals", "runs"),
+    ),
+    Metric(
+        "pipeline_keeper_stayed_files",
+        "gauge",
+        "Files that the last keeper left as they were.",
+        _stayed,
     ),
     Metric(
         "pipeline_disk_free_bytes", "gauge", "Free space where the day files are.", _plain("disk_free_bytes")

@@ -1,0 +1,157 @@
+"""The keeper at work: started when files are due, in nobody's way, and ended at any moment."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from support.apps import App, Site
+from support.archive import DAYS, copy_of
+from support.packing import archive, content, day_files, drafts
+from support.rig import Rig
+from support.waiting import until
+
+from pipeline import launch
+from pipeline.host import clock
+from pipeline.keeping import report, work
+from pipeline.paths import places_for
+from pipeline.settings import Settings
+from pipeline.storage.fence import keeper_lock_of
+from pipeline.verification import account, verify
+
+HOLDING = """
+    import json, sys
+    from stage import emit, hear, say, start
+    start(**json.loads(sys.argv[1]))
+    emit("first")
+    say("ready")
+    while (word := hear()) not in ("end", ""):
+        for index in range(int(word)):
+            emit(f"{word} {index}")
+        say("emitted")
+"""
+PACKED = [f"{day}.zst" for day in DAYS]
+
+
+@pytest.fixture(scope="module")
+def old_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a log directory with three days of long ago, written by the real writer."""
+    rig = Rig()
+    archive(rig)
+    copy = copy_of(rig, tmp_path_factory.mktemp("old"))
+    rig.close()
+    return copy
+
+
+@pytest.fixture
+def site(tmp_path: Path, old_days: Path) -> Iterator[Site]:
+    """Give a site over these days, that ends with the test."""
+    with Site(tmp_path / "site") as site:
+        shutil.copytree(old_days, site.log_dir)
+        yield site
+
+
+def start(site: Site, settings: dict[str, object] | None = None, **env: str) -> App:
+    """Start an application and wait for it."""
+    app = site.app(HOLDING, json.dumps(settings or {}), **env)
+    app.expect("ready")
+    return app
+
+
+def end(site: Site, app: App) -> None:
+    """End the application; nothing of ours is left then, and nothing is lost."""
+    app.tell("end")
+    assert app.wait() == 0, app.error_text()
+    site.until_ended(40)
+    assert not verify(site.log_dir).findings
+    assert account(site.log_dir).ok
+
+
+def until_packed(site: Site, packed: list[str] = PACKED) -> None:
+    """Wait until these files are packed, and the plain ones are gone."""
+    until(lambda: day_files(site.log_dir)[: len(packed)] == packed, f"{day_files(site.log_dir)}", 40)
+
+
+def test_days_of_long_ago_are_packed_while_records_come(site: Site, old_days: Path) -> None:
+    """At the start of a pipeline; what cannot be packed stays, and health tells of both."""
+    with (site.log_dir / DAYS[1]).open("r+b") as file:
+        file.write(b"[")
+    app = start(site)
+    app.tell("500")
+    packed = [f"{DAYS[0]}.zst", DAYS[1], f"{DAYS[2]}.zst"]
+    until_packed(site, packed)
+    app.expect("emitted")
+    until(lambda: "keeper" not in [worker["role"] for worker in site.health()["workers"]], "its end", 20)
+    until(lambda: site.health()["keeper"].get("state") == "done", "word of its end", 20)
+    keeper, reasons = site.health()["keeper"], site.health()["reasons"]
+    assert (keeper["packed"]["files"], keeper["error"]) == (2, "")
+    assert [stayed["file"] for stayed in keeper["stayed"]] == [DAYS[1]]
+    assert "keeper_failing" not in reasons
+    assert b"pipeline_keeper_packed_files_total 2\n" in site.get("/metrics")[1]
+    assert not site.places.runtime(launch.KEEPER_WANTED).exists()
+    shutil.copy(old_days / DAYS[1], site.log_dir)
+    end(site, app)
+    for name in (packed[0], packed[2]):
+        assert content(site.log_dir / name) == (old_days / name.removesuffix(".zst")).read_bytes()
+
+
+def test_a_keeper_that_is_killed_is_followed_by_another(site: Site) -> None:
+    """It is seen in health, and clears; what was left of its work is finished."""
+    log = site.home / "kills"
+    env = {"PIPELINE_FAILPOINT": "keeper.pack.renamed", "PIPELINE_FAILPOINT_LOG": str(log)}
+    app = start(site, **env)
+    site.until_reason("keeper_failing")
+    site.until_reason("keeper_failing", holds=False)
+    until_packed(site)
+    assert log.read_text().split() == ["keeper.pack.renamed"]
+    end(site, app)
+
+
+def test_a_wish_for_a_keeper_outlives_the_supervisor(site: Site) -> None:
+    """Killed when it has just started one, it takes that one along, and its successor starts another."""
+    env = {"PIPELINE_FAILPOINT": "supervisor.keeper_started", "PIPELINE_FAILPOINT_LOG": str(site.home / "k")}
+    app = start(site, **env)
+    until_packed(site)
+    assert (site.home / "k").exists()
+    end(site, app)
+
+
+def test_a_pipeline_ends_without_waiting_for_a_keeper_that_hangs(site: Site) -> None:
+    """One works at a time, and as the lowest of all; one that does not move when it should end is killed."""
+    lock = keeper_lock_of(site.places)
+    assert lock.try_acquire()
+    app = start(site)
+    until(lambda: site.workers("keeper"), "a keeper", 40)
+    until(lambda: not site.workers("keeper"), "its end before somebody else's", 40)
+    assert not report.load(site.places)
+    lock.close()
+    until(lambda: drafts(site.log_dir), "a keeper at work", 40)
+    [keeper] = site.workers("keeper")
+    os.kill(keeper, signal.SIGSTOP)
+    process = psutil.Process(keeper)
+    assert (process.nice(), process.ionice().ioclass) == (19, psutil.IOPRIO_CLASS_IDLE)
+    assert Path(f"/proc/{keeper}/oom_score_adj").read_text() == "500\n"
+    site.signal_supervisor(signal.SIGTERM)
+    until(lambda: not site.workers(), "the end of our processes", 20)
+    app.tell("end")
+    app.wait()
+    assert not verify(site.log_dir).findings
+
+
+def test_what_is_due_follows_the_settings(old_days: Path) -> None:
+    """By the age of its period; nothing where nothing is to be packed, and today's file never."""
+    places = places_for(old_days)
+    today = f"{clock.wall_text()[:10]}.jsonl"
+    (old_days / today).touch()
+    assert work.due(places, Settings(), "") == DAYS
+    assert work.due(places, Settings(compress_after_days=0), "") == DAYS
+    assert work.due(places, Settings(compress_after_days=36_500), "") == []
+    assert work.due(places, Settings(compression="none"), "") == []
+    (old_days / f"{DAYS[0]}.gz").touch()
+    assert work.due(places, Settings(compression="none"), "") == DAYS[:1]  # somebody was killed there
+    (old_days / f"{DAYS[0]}.gz").unlink()
+    (old_days / today).unlink()
