@@ -88,6 +88,12 @@ class PackingRefused(PipelineError):
     """A day file stays as it is: what it holds is not what its manifest says, or it is changed meanwhile."""
 
 
+class LeavingError(PipelineError):
+    """A file could not take its leave: it stays where it is, and the next cleaning tries again."""
+
+    can_retry = True
+
+
 class NotDurable(PipelineError):
     """
     A record was accepted, but is not known to be on the disk yet.
