@@ -24,6 +24,8 @@ Another place than /dev/shm for the runtime directory.
 Has to be the same for all processes of a pipeline.
 """
 
+BELONGINGS: Final = ".pipeline"
+"""The directory in the log directory for what belongs to the files."""
 QUARANTINE: Final = "quarantine"
 NOWHERE: Final = Path("/dev/null/out-of-reach")
 """A path at which nothing can be looked at or made, and each try is refused at once (ENOTDIR)."""
@@ -63,7 +65,7 @@ class Places(NamedTuple):
     @property
     def belongings_dir(self) -> Path:
         """What belongs to the files: append lock, manifests, checkpoint, quarantine."""
-        return self.log_dir / ".pipeline"
+        return self.log_dir / BELONGINGS
 
     @property
     def quarantine_dir(self) -> Path:
@@ -117,7 +119,7 @@ def places_for(log_dir: Path, state_dir: str = "") -> Places:
     state = (
         Path(os.path.realpath(os.path.expanduser(os.path.expandvars(state_dir))))
         if state_dir
-        else log_dir / ".pipeline"
+        else log_dir / BELONGINGS
     )
     return places_at(log_dir, state)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.queue.appender import Appender
     from pipeline.queue.opened import OpenSegment
     from pipeline.storage.fallback import Fallback
+    from pipeline.storage.manifest import Entry
     from workers.counted import Counted
 
 
@@ -68,6 +69,17 @@ class Announcer:
     def replayed(self, fallback: Fallback) -> None:
         """Tell what was replayed and what was quarantined, also by a command or an earlier writer."""
         fallback_rows.tell(fallback, self._own.emit)
+
+    def expired(self, file: str, entry: Entry) -> None:
+        """Tell that a file takes its leave; for room on the volume, it is before its time."""
+        self._own.emit(
+            "file_expired",
+            file=file,
+            cause=entry["cause"],
+            records=entry["records"],
+            bytes=entry["length"],
+            level="WARNING" if entry["cause"] == "min_free" else "INFO",
+        )
 
     def ended(self, lane: WatchedLane) -> bool:
         """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""

@@ -31,6 +31,7 @@ from workers.announcer import Announcer
 from workers.counted import Counted
 from workers.finisher import Finisher
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
+from workers.goodbyes import GoodbyeDesk
 from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
@@ -151,6 +152,7 @@ class Writer:
         self.finisher = Finisher(self)
         self.replayer = Replayer(self)
         self.wish = KeeperWish(self)
+        self._goodbyes = GoodbyeDesk(self)
         self.announcer.started(cause, restarts)
         role = "stand-in" if self.is_stand_in else "started"
         began = f"{role} ({cause or 'first start'}), recovered by {self.recovered_by}"
@@ -269,6 +271,7 @@ class Writer:
         self.delivery.look()
         if self._footing.is_held:
             self.wish.look()
+            self._goodbyes.look()
             if clock.monotonic() - self._adopted_at > _ADOPT_SEC:
                 self._adopt()
         self._say()

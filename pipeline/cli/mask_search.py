@@ -24,6 +24,7 @@ OWN_TYPES: Final = frozenset(
     {
         "fallback_replayed",
         "file_changed",
+        "file_expired",
         "pipeline_started",
         "pipeline_stopped",
         "producer_closed",

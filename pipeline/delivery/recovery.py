@@ -9,6 +9,7 @@ Invariants
     R1  A page whose last batch is not where it says is not believed.      crash/test_files_changed.py
     R2  A record that is in a file already is never appended again.        integration/test_recovery.py
         A day that is packed counts as any other.                   integration/test_packed_days.py
+        So does one that has left.                                  integration/test_leaving.py
     R3  A torn line at the end of a file is completed when a lane holds the rest, else kept in quarantine.
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from pipeline.delivery import holes
 from pipeline.errors import FallbackError
 from pipeline.host import failpoint, files
-from pipeline.storage import naming, stored
+from pipeline.storage import departed, naming, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -152,6 +153,9 @@ def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
             for path in sorted(paths):
                 for producer, numbers in _numbers_in(path, found, ends, beat).items():
                     found[producer] |= numbers
+    # Behind the files: what leaves between the two looks has its entry before it is gone.
+    for producer, numbers in departed.numbers_of(pump.days.manifests.directory, periods, found, beat).items():
+        found[producer] |= numbers
     return found
 
 

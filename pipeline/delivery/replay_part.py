@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import failpoint, files
-from pipeline.storage import holding, naming, packed
+from pipeline.paths import BELONGINGS
+from pipeline.storage import departed, holding, manifest, naming, packed
 from pipeline.storage.day_file import DELETED, INTACT
 from pipeline.storage.directories import Access
 
@@ -109,7 +110,8 @@ def create(
     `may_take_empty`: one that somebody made who died before its first byte will do; not where a cut mark
     could be about it.
     """
-    day = naming.next_replay_part(log_dir, instance, period)
+    had = departed.files_of(manifest.directory_of(log_dir / BELONGINGS))
+    day = naming.next_replay_part(log_dir, instance, period, had)
     left = log_dir / str(day._replace(part=day.part - 1))
     if may_take_empty and left.is_file() and not left.stat().st_size:
         day = day._replace(part=day.part - 1)

@@ -118,3 +118,12 @@ class FileChanged(Record):
     file: Annotated[str, Meta(description="Its name.")]
     change: Annotated[str, Meta(description="moved, deleted, truncated or foreign_bytes.")]
     bytes: Annotated[int, Meta(description="How many bytes of it.")] | None = None
+
+
+class FileExpired(Record):
+    """A day file takes its leave: from here on its manifest says so."""
+
+    file: Annotated[str, Meta(description="Its name, before it was packed.")]
+    cause: Annotated[str, Meta(description="age, max_files, size or min_free: which limit it was beyond.")]
+    records: Annotated[int, Meta(description="Records in it.")] | None = None
+    bytes: Annotated[int, Meta(description="Bytes of these.")] | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from pipeline.host import clock, files
-from pipeline.storage.manifest import digest_of, last_line, parsed
+from pipeline.storage.manifest import EXPIRED, digest_of, last_line, parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,13 +54,15 @@ def store(log_dir: Path, chain: Chain) -> None:
 def _describe(log_dir: Path, chain: Chain, name: str) -> dict[str, Any]:
     line = last_line(chain.path_of(name))
     entry = parsed(line) or {}
+    has_left = entry.get("kind") == EXPIRED
     try:
-        size = (log_dir / name).stat().st_size
+        size = None if has_left else (log_dir / name).stat().st_size
     except OSError:
         size = None
     return {
         "name": name,
         "bytes": size,
+        "expired": entry.get("cause", EXPIRED) if has_left else None,
         "proven_bytes": chain.covered(name),
         "last_entry": f"{entry.get('serial', 0)}:{digest_of(line)}",
     }

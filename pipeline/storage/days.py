@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.host import clock, failpoint, files
 from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
-from pipeline.storage import holding, naming, quarantine, stored
+from pipeline.storage import departed, holding, naming, quarantine, stored
 from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
 from pipeline.storage.directories import Access
+from pipeline.storage.manifest import SUFFIX
 from pipeline.storage.manifests import Manifests
 from pipeline.storage.naming import DayName
 
@@ -208,11 +209,16 @@ class Days:
         self.close()
 
     def _open_newest(self, period: str) -> DayFile:
-        parts = naming.day_files(self.directory, self.instance).get(period, [])
+        parts = self._parts(period)
         if not parts:
             return self._create(DayName(period, self.instance, 0))
         newest = parts[-1]
         return self._continued(newest) or self._create(newest._replace(part=newest.part + 1))
+
+    def _parts(self, period: str) -> list[DayName]:
+        """Return the parts of a period, in order; those that have left are among them."""
+        there = naming.day_files(self.directory, self.instance).get(period, [])
+        return sorted({*there, *departed.parts_of(self.manifests.directory, period, self.instance)})
 
     def _continued(self, day: DayName) -> DayFile | None:
         """Return a file that exists, to be appended to; None when it must not be."""
@@ -228,11 +234,12 @@ class Days:
         return None
 
     def _may_continue(self, day: DayName) -> bool:
-        """Whether a file that exists may be appended to: not sealed, whole lines, and all of it explained."""
+        """Whether a file may be appended to: not sealed, nor told gone, whole lines, all of it explained."""
         name = str(day)
         path = self.directory / name
         offset, tail = stored.torn_tail(path)
-        if name in self.sealed | self.marked or tail or not os.access(path, os.W_OK):
+        has_left = departed.cause_of(self.manifests.directory / (name + SUFFIX))
+        if has_left or name in self.sealed | self.marked or tail or not os.access(path, os.W_OK):
             return False
         known = self.known.get(name)
         if known is None:
@@ -269,7 +276,7 @@ class Days:
         return file
 
     def _continue_in_part(self, file: DayFile) -> None:
-        parts = naming.day_files(self.directory, self.instance).get(file.day.period, [])
+        parts = self._parts(file.day.period)
         last = max((day.part for day in parts), default=file.day.part)
         self._drop(file)
         failpoint.reach("writer.rotate.part")

@@ -231,6 +231,11 @@ def last_line(path: Path) -> bytes:
         return b""
 
 
+def covered_by(entry: Entry) -> int:
+    """Return up to where the bytes reach that an entry of a file tells of."""
+    return int(entry.get("offset", 0)) + int(entry.get("length", 0))
+
+
 def _cut_half_line(fd: int) -> int:
     """Cut what stands behind the last newline, and return where the file ends then."""
     end = size = os.fstat(fd).st_size

@@ -26,12 +26,13 @@ from pipeline.host import files
 from pipeline.storage import catalog
 from pipeline.storage.day_file import DELETED
 from pipeline.storage.directories import PRIVATE
-from pipeline.storage.manifest import BEGIN, CUT, Chain, instance_of
+from pipeline.storage.manifest import BEGIN, CUT, Chain, directory_of, instance_of
 from pipeline.storage.manifest_block import BLOCK_BYTES, Block, Lines
 from pipeline.storage.manifest_draft import Draft, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from pipeline.paths import Places
     from pipeline.storage.directories import Access
@@ -113,6 +114,11 @@ class Manifests:
         self._is_recovered = False
 
     @property
+    def directory(self) -> Path:
+        """Where they are."""
+        return directory_of(self._belongings_dir)
+
+    @property
     def head(self) -> str:
         """The head of everything that has an entry, "" when there is none."""
         return self._chain.head if self._chain else ""
@@ -167,6 +173,12 @@ class Manifests:
             return
         self._is_recovered = True
         self._trim()
+
+    def say_goodbye(self, name: str, entry: Entry) -> None:
+        """Write, durably, that a file is going to leave. OSError when the disk refuses, or it is in use."""
+        if name in self._trails:
+            raise OSError(errno.EBUSY, "the file is being written", name)
+        self._open_chain().extend(name, [entry])
 
     def store_catalog(self) -> None:
         """Write the catalog anew."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pipeline.host import files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _NAME: Final = re.compile(
@@ -99,10 +100,14 @@ def day_files(log_dir: Path, instance: str) -> dict[str, list[DayName]]:
     return {period: sorted(parts) for period, parts in found.items()}
 
 
-def next_replay_part(log_dir: Path, instance: str, period: str) -> DayName:
-    """Return the first name for a replayed part that no file has had, packed or not."""
+def next_replay_part(log_dir: Path, instance: str, period: str, had: Iterable[str] = ()) -> DayName:
+    """
+    Return the first name for a replayed part that no file has, packed or not.
+
+    `had` are the names of files that may be gone: theirs is not taken either.
+    """
     last = 0
-    for name in files.names_in(log_dir):
+    for name in (*files.names_in(log_dir), *had):
         day = parse(unpacked(name)[0])
         if day is not None and day.is_replay and (day.instance, day.period) == (instance, period):
             last = max(last, day.part)

@@ -1,0 +1,159 @@
+"""What is cleaned up, by age, number and size, in directories that real writers have left."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.days import DAYS, history
+
+from pipeline.host import clock
+from pipeline.keeping.cleaning import Cleaner, Done
+from pipeline.keeping.plan import Limits
+from pipeline.paths import places_for
+from pipeline.storage import holding
+from pipeline.verification import account, verify
+
+DAY_SEC = 86_400.0
+NOON_OF_LAST_NS = 1_764_158_400 * clock.NANO
+"""2025-11-26T12:00:00Z."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a history once."""
+    return history(tmp_path_factory.mktemp("made") / "logs")
+
+
+@pytest.fixture
+def logs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a copy of it, at noon of its last day."""
+    import shutil
+
+    shutil.copytree(made, tmp_path / "logs")
+    monkeypatch.setattr(clock, "wall_ns", lambda: NOON_OF_LAST_NS)
+    yield tmp_path / "logs"
+    report = verify(tmp_path / "logs")
+    assert not report.findings
+    assert not account(tmp_path / "logs").faulty
+
+
+def clean(logs: Path, **limits: float) -> list[Done]:
+    """Keep these limits in a directory where no pipeline runs."""
+    return list(Cleaner(places_for(logs), Limits(**limits)).run())
+
+
+def names(logs: Path) -> list[str]:
+    """Return the day files."""
+    return sorted(name for name in os.listdir(logs) if name.startswith("2025-"))
+
+
+def day_names(*days: str) -> list[str]:
+    """Return what plain days are called."""
+    return [f"{day}.jsonl" for day in days]
+
+
+def test_old_days_leave_and_are_counted_as_expired(logs: Path) -> None:
+    """By age; what they held is known for good, and the catalog and the report tell of it."""
+    before = account(logs).sums
+    done = clean(logs, retention_sec=3.4 * DAY_SEC)
+    assert [(one.file, one.action, one.reason, one.trouble) for one in done] == [
+        (f"{day}.jsonl", "deleted", "age", "") for day in DAYS[:2]
+    ]
+    assert names(logs) == day_names(*DAYS[2:])
+    after = account(logs).sums
+    assert after["emitted"] == before["emitted"]
+    assert after["expired"] == sum(verify(logs).expired.values()) == before["stored"] - after["stored"] >= 60
+    assert not clean(logs, retention_sec=3.4 * DAY_SEC)
+
+
+def test_the_day_that_is_written_stays_whatever_the_limits_are(logs: Path) -> None:
+    """All limits at once, each as small as can be."""
+    clean(logs, retention_sec=1.0, max_total_bytes=1, max_files=1, min_free_bytes=1 << 60)
+    assert names(logs) == day_names(DAYS[-1])
+
+
+def test_the_oldest_leave_until_the_rest_fits(logs: Path) -> None:
+    """By size; one byte less, and another one goes."""
+    sizes = [(logs / name).stat().st_size for name in names(logs)]
+    clean(logs, max_total_bytes=sum(sizes[2:]))
+    assert names(logs) == day_names(*DAYS[2:])
+    clean(logs, max_total_bytes=sum(sizes[2:]) - 1)
+    assert names(logs) == day_names(*DAYS[3:])
+
+
+def test_the_newest_files_are_kept(logs: Path) -> None:
+    """By number, the file being written among them."""
+    done = clean(logs, max_files=2)
+    assert {one.reason for one in done} == {"max_files"}
+    assert names(logs) == day_names(*DAYS[-2:])
+
+
+def test_what_is_not_explained_to_its_end_is_not_sealed(logs: Path) -> None:
+    """A day that no writer has sealed and that has bytes without an entry stays until one has seen to it."""
+    (logs / ".pipeline" / "checkpoint.json").unlink()
+    with (logs / f"{DAYS[1]}.jsonl").open("a") as file:
+        file.write('{"somebody":"else"}\n')
+    try:
+        clean(logs, retention_sec=1.0)
+        assert names(logs) == day_names(DAYS[1], DAYS[-1])
+    finally:
+        os.truncate(logs / f"{DAYS[1]}.jsonl", (logs / f"{DAYS[1]}.jsonl").stat().st_size - 20)
+
+
+def test_a_file_that_somebody_appends_to_stays(logs: Path) -> None:
+    """C1: whoever has it open shared; the others go, and the run ends."""
+    with (logs / f"{DAYS[0]}.jsonl").open("a") as file:
+        assert holding.share(file.fileno())
+        done = clean(logs, retention_sec=1.0)
+    assert [one.file for one in done if one.trouble] == [f"{DAYS[0]}.jsonl"]
+    assert names(logs) == day_names(DAYS[0], DAYS[-1])
+
+
+def test_what_was_told_and_not_removed_goes_next_time(logs: Path) -> None:
+    """A run that was killed behind the entry: whatever the limits are by now, for the reason that is told."""
+    cleaner = Cleaner(places_for(logs), Limits())
+    assert cleaner._goodbyes.say({f"{DAYS[3]}.jsonl": "size"}, "") == {f"{DAYS[3]}.jsonl"}
+    assert not verify(logs).findings
+    assert not account(logs).faulty
+    assert [(one.file, one.reason) for one in clean(logs)] == [(f"{DAYS[3]}.jsonl", "size")]
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(logs: Path) -> None:
+    """The steps, in order."""
+    limits = {"retention_sec": 3.4 * DAY_SEC, "max_files": 3}
+    foreseen = Cleaner(places_for(logs), Limits(**limits)).foresee()
+    assert names(logs) == day_names(*DAYS)
+    assert [(step.file.name, step.reason) for step in foreseen] == [
+        (one.file, one.reason) for one in clean(logs, **limits)
+    ]
+
+
+def test_fallback_quarantine_manifests_and_foreign_files_are_never_touched(logs: Path) -> None:
+    """Whatever stands beside the days, old as it may be."""
+    others = ["notes.txt", "2025-11-21.json", "2025-13-01.jsonl", "2020-01-01.jsonl.bak", "fallback.db"]
+    for name in others:
+        (logs / name).write_text("{}")
+        os.utime(logs / name, (0, 0))
+    (logs / "2020-01-02.jsonl").symlink_to(logs / "notes.txt")
+    kept = logs / ".pipeline" / "quarantine" / "2020-01-01.jsonl.5"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("half")
+    manifests = sorted(os.listdir(logs / ".pipeline" / "manifests"))
+    clean(logs, retention_sec=1.0, max_total_bytes=1)
+    assert set(others) <= set(os.listdir(logs))
+    assert (logs / "2020-01-02.jsonl").is_symlink()
+    assert kept.read_text() == "half"
+    assert sorted(os.listdir(logs / ".pipeline" / "manifests")) == manifests
+    for name in ("2020-01-02.jsonl", "2025-13-01.jsonl"):
+        (logs / name).unlink()
+
+
+def test_the_catalog_tells_which_files_have_left(logs: Path) -> None:
+    """With the head that the last entry has."""
+    clean(logs, max_files=5)
+    catalog = json.loads((logs / "metadata.json").read_bytes())
+    gone = {one["name"]: one["expired"] for one in catalog["files"] if one["bytes"] is None}
+    assert gone == {f"{DAYS[0]}.jsonl": "max_files"}
+    assert catalog["head"] == verify(logs).head
