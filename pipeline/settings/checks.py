@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,13 @@ POLICIES: Final = ("drop_oldest", "drop_newest", "drop_low", "block")
 _POLICY_WORDS: Final = {"Block": "block", "Discard": "drop_newest", "DiscardLowLevel": "drop_low"}
 ACTION_TYPES_OFF: Final = {"agent_thinking": False, "hook_execute": False}
 """What is not recorded unless it is switched on; every other type is, known or not."""
+ROTATIONS: Final = ("day", "hour", "minute", "second")
+_FINEST: Final = (("s", "second"), ("m", "minute"), ("H", "hour"), ("d", "day"))
+"""Letters of a date pattern, the finest first, and the period that each is about."""
+_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_DAYS: Final = {"w": 7.0, "d": 1.0, "h": 1 / 24, "m": 1 / 1440, "s": 1 / 86_400}
+_MEBIBYTES: Final = {"k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0 * 1024}
+_DATE_PATTERN: Final = re.compile(r"%d\{([^}]*)\}")
 _MODE_MAX: Final = 0o7777
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"0", "false", "no", "off"}
@@ -79,6 +87,28 @@ def whole(low: int, high: int) -> Check:
     return check
 
 
+def days(low: float, high: float) -> Check:
+    """Return the check for a time in days; a text may have a unit, such as `30d`, `12h`, `2w`."""
+    return _with_units(_DAYS, low, high, "days, or a time such as 30d or 12h,")
+
+
+def mebibytes(low: float, high: float) -> Check:
+    """Return the check for a size in MiB; a text may have a unit, such as `500MB` or `1GB`."""
+    return _with_units(_MEBIBYTES, low, high, "MiB, or a size such as 500MB or 1GB,")
+
+
+def _with_units(units: Mapping[str, float], low: float, high: float, what: str) -> Check:
+    def check(value: Any) -> float:
+        match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+        factor = units.get(match[2].lower().removesuffix("ib").removesuffix("b")) if match else None
+        found = float(match[1]) * factor if match and factor else _to_float(value)
+        if found is None or not low <= found <= high:
+            raise ValueError(f"{what} from {low:g} to {high:g}")
+        return found
+
+    return check
+
+
 def _to_float(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
@@ -133,6 +163,36 @@ def _compiled(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         raise ValueError(f"a regular expression that RE2 takes, {pattern!r}: {error}") from error
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """Take a command as a list of words, also as a JSON list; one of them has to hold `{path}`."""
+    try:
+        items = orjson.loads(value) if isinstance(value, str) and value.startswith("[") else value or ()
+    except ValueError:
+        items = ""
+    is_list = isinstance(items, list | tuple) and all(isinstance(item, str) and item for item in items)
+    if not is_list or (items and not any("{path}" in item for item in items)):
+        raise ValueError('a list of words such as ["upload", "{path}"]')
+    if any(map(_is_broken, items)):
+        raise ValueError("a list of words in UTF-8")
+    return tuple(items)
+
+
+def _rotation_word(value: Any) -> str | None:
+    """Return the period that a pattern such as `%d{yyyy-MM-dd-HH}` is about, None when it is no such."""
+    found = _DATE_PATTERN.search(str(value))
+    return next((every for mark, every in _FINEST if found and mark in found[1]), None)
+
+
+def rotation(value: Any) -> str:
+    """Take a period by its name, or as the date pattern of a file name: `%d{yyyy-MM-dd-HH}` is an hour."""
+    if value in ROTATIONS:
+        return str(value)
+    word = _rotation_word(value)
+    if word is None:
+        raise WrongWord(ROTATIONS, "day, hour, minute, second or a pattern such as %d{yyyy-MM-dd-HH}")
+    return word
 
 
 def policy_word(value: Any) -> str:

@@ -20,9 +20,17 @@ ALIASES: Final = {
     "full_policy": "queue_full_strategy",
     "mask_enabled": "mask_sensitive_data",
     "mask_fields": "custom_sensitive_fields",
+    "filePattern": "rotate_every",
+    "file_pattern": "rotate_every",
 }
 _STRATEGY: Final = {"default": "queue_full_strategy", "critical_levels": "critical_action_types"}
 """Keys of `queue_full_strategy` where it is a table; the others have the names of settings."""
+_TABLES: Final = {
+    "queue_full_strategy": _STRATEGY,
+    "DefaultRolloverStrategy": {"max": "max_files"},
+    "DeleteAction": {"age": "retention_days", "total_size": "max_total_size_mb"},
+}
+"""Tables whose keys are settings by another name."""
 _CRITICAL_STRATEGY: Final = "block_with_timeout"
 _LIKELY: Final = 0.8
 """How near a table's name has to be to one of ours, so that it is told as a typo of it."""
@@ -131,7 +139,7 @@ def unknown(name: str) -> str:
 
 def known_names() -> list[str]:
     """Return every name that a block may have."""
-    return [*BY_NAME, *ALIASES, *LATER, "critical_strategy"]
+    return [*BY_NAME, *ALIASES, *LATER, *_TABLES, "critical_strategy"]
 
 
 def printable(text: str) -> str:
@@ -155,9 +163,9 @@ def _take_own(content: Content, found: Mapping[str, Any]) -> None:
 def _named(block: Mapping[str, Any], prefix: str) -> Iterator[Given]:
     for key, value in block.items():
         name = ALIASES.get(str(key), str(key))
-        if name == "queue_full_strategy" and isinstance(value, Mapping):
+        if name in _TABLES and isinstance(value, Mapping):
             for inner, one in value.items():
-                yield Given(_STRATEGY.get(str(inner), str(inner)), one, f"{prefix}{key}.{inner}")
+                yield Given(_TABLES[name].get(str(inner), str(inner)), one, f"{prefix}{key}.{inner}")
         else:
             yield Given(name, value, f"{prefix}{key}")
 

@@ -10,12 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 LATER: Final[dict[str, str]] = {
-    "retention_days": "retention",
-    "max_total_size_mb": "retention",
-    "cleanup_on_startup": "retention",
-    "filePattern": "rotation by hour",
-    "DefaultRolloverStrategy": "rotation by size",
-    "DeleteAction": "retention",
     "FailoverAppender": "a callback at the change to the fallback store",
 }
 """Names in the `logging` block, and in a file of our own."""

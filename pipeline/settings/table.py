@@ -13,8 +13,10 @@ from pipeline.limits import BATCH_BYTES_MAX, RECORD_BYTES_MAX_CEILING
 from pipeline.settings.checks import (
     ACTION_TYPES_OFF,
     Check,
+    days,
     file_mode_bits,
     limits,
+    mebibytes,
     names,
     number,
     one_of,
@@ -22,10 +24,12 @@ from pipeline.settings.checks import (
     policy_word,
     pool_roles,
     rates,
+    rotation,
     switch,
     text,
     type_switches,
     whole,
+    words,
     zone,
 )
 
@@ -248,7 +252,66 @@ class Settings:
         at=RELOAD,
     )
     compress_after_days: float = _option(
-        7, "days", "How long after the end of its period a file is packed.", number(0, 36_500), at=RELOAD
+        7, "days", "How long after the end of its period a file is packed.", days(0, 36_500), at=RELOAD
+    )
+    rotate_every: str = _option(
+        "day",
+        "day, hour, minute, second",
+        "What one file covers; as `file_pattern`, a date pattern such as `%d{yyyy-MM-dd-HH}`.",
+        rotation,
+        at=PIPELINE,
+    )
+    rotate_max_mb: float = _option(
+        0,
+        "MiB",
+        "A longer file is followed by a part, `DATE.1.jsonl`; 0: never.",
+        mebibytes(0, 1 << 20),
+        at=RELOAD,
+    )
+    retention_days: float = _option(
+        30, "days", "A file leaves so long after its period; 0: never.", days(0, 36_500), at=RELOAD
+    )
+    max_total_size_mb: float = _option(
+        1024,
+        "MiB",
+        "Room of all day files: above, sealed ones are packed, then the oldest leave; 0: no limit.",
+        mebibytes(0, 1 << 30),
+        at=RELOAD,
+    )
+    max_files: int = _option(
+        0, "files", "How many day files are kept, the newest; 0: any number.", whole(0, 1 << 30), at=RELOAD
+    )
+    min_free_mb: float = _option(
+        100,
+        "MiB",
+        "Below so much free room on the volume (at most 5 % of it) the oldest files leave early; 0: never.",
+        mebibytes(0, 1 << 30),
+        at=RELOAD,
+    )
+    cleanup_on_startup: bool = _option(
+        True,
+        "switch",
+        "Keep these limits at the start too, not only daily and at 90 % of the room.",
+        switch,
+        at=RELOAD,
+    )
+    expiry: str = _option(
+        "delete",
+        "delete, move, command",
+        "What becomes of a file that leaves.",
+        one_of("delete", "move", "command"),
+        at=RELOAD,
+    )
+    expiry_dir: str = _option("", "path", "Where `expiry=move` moves it.", text, at=RELOAD)
+    expiry_command: tuple[str, ...] = _option(
+        (),
+        "words",
+        "What `expiry=command` runs, `{path}` being the file; it goes when that ends with status 0.",
+        words,
+        at=RELOAD,
+    )
+    expiry_timeout_sec: float = _option(
+        600.0, "s", "A command that runs longer is ended, and the file stays.", number(0.1, 86_400), at=RELOAD
     )
     dir_mode: int = _option(
         0o700,

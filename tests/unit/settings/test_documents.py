@@ -92,12 +92,67 @@ def test_every_key_of_the_observability_tables_is_listed() -> None:
 
 
 def test_words_of_the_log4j_tradition_are_known() -> None:
-    """R-234 to R-238: the policy is in force, the rest is listed."""
+    """R-234 to R-238, R-142 to R-144: policy, rotation and retention are in force, the rest is listed."""
     found = read({}, FILES / "pylog.json")
     assert found.settings.queue_full_strategy == "drop_low"
-    assert set(found.without_effect) == {
-        "filePattern", "DefaultRolloverStrategy", "DeleteAction", "FailoverAppender",
-    }  # fmt: skip
+    assert (found.settings.rotate_every, found.settings.max_files) == ("hour", 10)
+    assert (found.settings.retention_days, found.settings.max_total_size_mb) == (30.0, 1024.0)
+    assert set(found.without_effect) == {"FailoverAppender"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "every"),
+    [
+        ("%d{yyyy-MM-dd}", "day"),
+        ("app-%d{yyyy-MM-dd-HH}.log", "hour"),
+        ("%d{yyyyMMdd-HHmm}", "minute"),
+        ("logs/%d{yyyy-MM-dd'T'HH-mm-ss}.%i.log", "second"),
+        ("minute", "minute"),
+    ],
+)
+def test_a_file_pattern_says_how_often_files_change(pattern: str, every: str) -> None:
+    """Only what its finest letter is about: names are the pipeline's."""
+    assert read({"file_pattern": pattern}).settings.rotate_every == every
+
+
+@pytest.mark.parametrize("pattern", ["%d{yyyy}", "%d", "app.log", "", "weekly", 5])
+def test_a_pattern_of_nothing_finer_than_a_month_is_told(pattern: object) -> None:
+    """There is no such file; the default stays in force."""
+    found = read({"file_pattern": pattern})
+    assert found.settings.rotate_every == "day"
+    assert len(found.complaints) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "days"),
+    [("7d", 7.0), ("2w", 14.0), ("36h", 1.5), ("90 m", 0.0625), ("0", 0.0), (1.5, 1.5)],
+)
+def test_a_time_may_have_a_unit(given: object, days: float) -> None:
+    """As the documents write it, and a bare number of days."""
+    found = read({"retention_days": given})
+    assert (found.settings.retention_days, found.complaints) == (days, [])
+
+
+@pytest.mark.parametrize(("given", "mebibytes"), [("1GB", 1024.0), ("512 KiB", 0.5), ("20m", 20.0), (3, 3.0)])
+def test_a_size_may_have_a_unit(given: object, mebibytes: float) -> None:
+    """Of 1024 each, and a bare number of MiB."""
+    found = read({"max_total_size_mb": given})
+    assert (found.settings.max_total_size_mb, found.complaints) == (mebibytes, [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retention_days": "7y"},
+        {"retention_days": "-1d"},
+        {"max_total_size_mb": "lots"},
+        {"expiry_command": ["rm"]},
+    ],
+)
+def test_what_is_no_quantity_is_told(wrong: dict[str, object]) -> None:
+    """One line, and the default."""
+    found = read(wrong)
+    assert (found.settings, len(found.complaints)) == (Settings(), 1)
 
 
 def test_no_name_that_waits_is_in_the_table() -> None:
@@ -116,9 +171,9 @@ def test_a_configuration_of_logging_is_no_settings_file_and_no_mistake(tmp_path:
 
 def test_a_name_that_waits_can_be_a_keyword() -> None:
     """A program that follows the documents starts; what does nothing yet is known to the handle."""
-    found = read({"retention_days": 30})
+    found = read({"FailoverAppender": {}})
     assert (found.settings, found.complaints) == (Settings(), [])
-    assert found.without_effect == {"retention_days": "retention"}
+    assert found.without_effect == {"FailoverAppender": "a callback at the change to the fallback store"}
 
 
 def test_blocks_stand_side_by_side(tmp_path: Path) -> None:
