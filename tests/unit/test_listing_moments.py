@@ -57,7 +57,7 @@ def test_range_of_days_includes_both_and_may_be_open() -> None:
     found = day_range("2025-11-15:2025-11-21", BERLIN, NOW)
     assert found.start == datetime(2025, 11, 15, tzinfo=BERLIN)
     assert found.end == datetime(2025, 11, 22, tzinfo=BERLIN)
-    assert day_range(":", UTC, NOW) == (None, None)
+    assert day_range(":", UTC, NOW) == (None, None, (None, None))
     assert day_range("yesterday:", UTC, NOW).start == datetime(2025, 11, 20, tzinfo=UTC)
 
 

@@ -12,6 +12,7 @@ from pipeline import launch, settings as settings_table
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.listing import aside
 from pipeline.cli.listing.answer import Answer
+from pipeline.cli.listing.moments import zone_of
 from pipeline.cli.listing.output import Output
 from pipeline.errors import NotRunningError
 from pipeline.host.terminal import visible
@@ -20,6 +21,7 @@ from pipeline.query import LogQueryEngine, Report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.cli.listing.moments import TimeRange
     from pipeline.cli.listing.request import Request
     from pipeline.paths import Places
     from pipeline.settings import Settings
@@ -37,7 +39,8 @@ def answer(request: Request, places: Places, stream: Any) -> int:
     within = request.time_range(zone)
     engine = LogQueryEngine(
         places.log_dir, include_fallback=request.unwritten, include_queue=request.unwritten
-    ).filter(since=within.start, until=within.end)
+    )
+    engine = _within(engine, within, is_own_zone=zone == zone_of(settings.timezone))
     report = Report()
     found = Answer(request, engine, within, zone, report)
     with _output_of(request, places, stream) as output:
@@ -48,6 +51,14 @@ def answer(request: Request, places: Places, stream: Any) -> int:
             days = getattr(settings, "retention_days", 30)
             found.show(output, lambda: aside.disk_use(places, today, days))
     return _tell(request, places, settings, report, found)
+
+
+def _within(engine: LogQueryEngine, within: TimeRange, *, is_own_zone: bool) -> LogQueryEngine:
+    """Return the engine for a range. Days of the pipeline's own zone are whole files: no time is compared."""
+    if within.days is None or not is_own_zone:
+        return engine.filter(since=within.start, until=within.end)
+    first, last = (None if day is None else str(day) for day in within.days)
+    return engine.filter(date_range=(first, last))
 
 
 @contextmanager

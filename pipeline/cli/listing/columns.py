@@ -91,7 +91,7 @@ def moment_of(record: Mapping[str, Any]) -> datetime | None:
 
 
 def in_zone(moment: datetime, zone: tzinfo) -> datetime:
-    """Return the moment as the zone has it; unchanged at the ends of the calendar, beyond which is nothing."""
+    """Return the moment as the zone has it; unchanged where the calendar ends before."""
     try:
         return moment.astimezone(zone)
     except OverflowError:

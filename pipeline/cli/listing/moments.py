@@ -31,6 +31,8 @@ class TimeRange(NamedTuple):
 
     start: datetime | None
     end: datetime | None
+    days: tuple[date | None, date | None] | None = None
+    """The first and the last day, where whole days were asked for."""
 
     def title(self, zone: tzinfo) -> str:
         """Return the range in words: a day, days, or moments."""
@@ -97,7 +99,8 @@ def _no_day(text: str) -> date:
 def days(first: date | None, last: date | None, zone: tzinfo) -> TimeRange:
     """Return the range of whole days, both included; None is open."""
     start = None if first is None else _midnight(first, zone)
-    return TimeRange(start, None if last is None else _midnight(last + timedelta(days=1), zone))
+    end = None if last is None else _midnight(last + timedelta(days=1), zone)
+    return TimeRange(start, end, (first, last))
 
 
 def day_range(text: str, zone: tzinfo, now: datetime) -> TimeRange:
