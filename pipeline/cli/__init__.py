@@ -16,6 +16,7 @@ import click
 
 from pipeline.cli.exit_codes import Exit
 from pipeline.errors import NotRunningError, PipelineError, QueryError, SettingsError
+from pipeline.host.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -208,8 +209,10 @@ def _code_of(error: PipelineError) -> int:
 
 
 def _complain(message: str) -> None:
+    # Arguments are repeated in messages, and may have been pasted from anywhere.
+    harmless = "\n".join(map(visible, message.split("\n")))
     try:
-        click.echo(f"Error: {message}", err=True)
+        click.echo(f"Error: {harmless}", err=True)
     except OSError:
         return  # nobody reads stderr; the exit code says it
 

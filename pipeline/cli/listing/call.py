@@ -45,6 +45,7 @@ def answer(request: Request, places: Places, stream: Any) -> int:
     found = Answer(request, engine, within, zone, report)
     with _output_of(request, places, stream) as output:
         if request.follow:
+            _tell_what_waits(request, places, settings)
             found.follow(output)
         else:
             today = request.now.astimezone(zone).date()
@@ -80,15 +81,18 @@ def _settings_of(places: Places) -> Settings:
 
 def _tell(request: Request, places: Places, settings: Settings, report: Report, found: Answer) -> int:
     """Say on stderr what the answer does not say, and return the exit code."""
-    if not request.unwritten:
-        waiting = aside.not_in_files(places, settings.fallback_dir)
-        if waiting:
-            _note(waiting)
+    _tell_what_waits(request, places, settings)
     if not found.records and not request.has_dates:
         _note("only today was looked at; --since 7d, --date or --date-range looks further back")
     for sentence in aside.unreadable(report):
         _note(sentence)
     return Exit.BAD_NEWS if report.unreadable else Exit.DONE
+
+
+def _tell_what_waits(request: Request, places: Places, settings: Settings) -> None:
+    waiting = "" if request.unwritten else aside.not_in_files(places, settings.fallback_dir)
+    if waiting:
+        _note(waiting)
 
 
 def _note(sentence: str) -> None:

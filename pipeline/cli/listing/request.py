@@ -112,7 +112,7 @@ class Request:
                 raise SettingsError("--since is not before --until", remedy="Write the earlier moment first")
             return moments.TimeRange(start, end)
         day = moments.day_of(self.date or "today", zone, self.now)
-        return moments.days(day, day, zone)
+        return moments.days(day, None if self.follow else day, zone)
 
     def narrowed(self, engine: LogQueryEngine) -> LogQueryEngine:
         """Return the engine with the filters on the records themselves."""
