@@ -7,7 +7,6 @@ A subcommand is a module of its name with a `command` in it, and is imported whe
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
@@ -69,6 +68,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand; for one that does not exist, say which one was probably meant."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             raise _UnknownCommand(args[0], close[0] if close else "--help", ctx)
         return super().resolve_command(ctx, args)

@@ -101,12 +101,12 @@ def test_colours_follow_the_terminal_and_no_color(log_dir: Path) -> None:
     one = command(log_dir, "--date", DAY)
     with Screen(one, [*one, "--color", "never"], cwd=log_dir) as screen:
         with_color, without, _ = screen.rest().split(b"<exit 0>")
-    assert b"\x1b[1;31merror" in with_color
+    assert b"\x1b[91merror" in with_color
     assert b"\x1b" not in without
     with Screen(one, [*one, "--color", "always"], cwd=log_dir, NO_COLOR="1") as screen:
         without, with_color, _ = screen.rest().split(b"<exit 0>")
-    assert b"\x1b[1;31merror" in with_color
-    assert b"\x1b[1;31m" not in without
+    assert b"\x1b[91merror" in with_color
+    assert b"\x1b[91m" not in without
 
 
 def test_long_answers_go_to_the_pager_and_short_ones_do_not(log_dir: Path, tmp_path: Path) -> None:

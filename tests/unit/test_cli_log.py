@@ -328,7 +328,7 @@ def test_half_a_line_at_the_end_is_not_shown(log_dir: Path) -> None:
 def test_colours_are_for_terminals_unless_asked_for(log_dir: Path) -> None:
     """`--color always` is for less -R."""
     assert "\x1b" not in run(log_dir, "--date", DAY).stdout
-    assert "\x1b[1;31merror" in run(log_dir, "--date", DAY, "--color", "always").stdout
+    assert "\x1b[91merror" in run(log_dir, "--date", DAY, "--color", "always").stdout
 
 
 def test_times_are_shown_in_the_zone(log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

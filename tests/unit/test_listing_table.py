@@ -79,7 +79,7 @@ def test_line_break_in_a_message_is_no_line_break_in_the_table() -> None:
 def test_status_has_a_colour_where_colours_are_wanted() -> None:
     """Errors are red, successes green, and without colours there is no escape at all."""
     error, success = drawn(SAMPLE, color=True)[3:5]
-    assert "\x1b[1;31merror\x1b[0m " in error
+    assert "\x1b[91merror\x1b[0m " in error
     assert "\x1b[32msuccess" in success
     assert "\x1b" not in "".join(drawn(SAMPLE))
 
