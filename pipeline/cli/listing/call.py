@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 def answer(request: Request, places: Places, stream: Any) -> int:
     """Answer a request and return the exit code. PipelineError, OSError and BrokenPipeError as they come."""
     request.check()
-    if not places.log_dir.is_dir():
+    settings = _settings_of(places)
+    if not places.log_dir.is_dir() and not request.unwritten:
+        _tell_what_waits(request, places, settings)
         raise NotRunningError(
             "no log directory", where=visible(str(places.log_dir)), remedy="Try: pipeline log --dir DIR"
         )
-    settings = _settings_of(places)
     zone = request.zone(settings.timezone)
     within = request.time_range(zone)
     engine = LogQueryEngine(
