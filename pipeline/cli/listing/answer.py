@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.cli.bars import late_progress_bar
 from pipeline.cli.listing import columns, json_lines
+from pipeline.errors import QueryError
 from pipeline.host.terminal import visible
 from pipeline.query import Report
 
@@ -68,7 +69,7 @@ class Answer:
             for one in found:
                 output.now([self._json_line(output, self._line_of(one))])
             return
-        form = self._table_format(output)
+        form = _table_format(output, self._columns())
         output.now(form.head())
         for one in found:
             output.now(form.body([one.record]))
@@ -77,7 +78,7 @@ class Answer:
         from pipeline.cli.listing import tool_names
         from pipeline.cli.listing.table import footer
 
-        form, count = self._table_format(output), self._request.count
+        form, count = _table_format(output, self._columns()), self._request.count
         if count is not None and count <= _FEW:
             few = [one.record for one in self._read(output, self._found)]
             records: Iterable[Record] = tool_names.completed(few, self._everything)
@@ -88,19 +89,9 @@ class Answer:
             yield ""
         yield footer(form.rows, self._everything.count(Report()))
 
-    def _table_format(self, output: Output, names: Iterable[str] = ()) -> TableFormat:
-        from pipeline.cli.listing.table import TableFormat
-
-        return TableFormat(
-            self._columns([*names] or [*self._request.fields]),
-            width=output.width,
-            color=output.has_color,
-            encoding=output.encoding,
-        )
-
-    def _columns(self, fields: list[str]) -> list[Column]:
-        if fields:
-            return columns.chosen(fields, self._zone)
+    def _columns(self) -> list[Column]:
+        if self._request.fields:
+            return columns.chosen(self._request.fields, self._zone)
         with_date = not self._within.is_one_day(self._zone, self._request.now)
         return columns.standard(self._zone, with_date=with_date)
 
@@ -141,6 +132,8 @@ class Answer:
     def _show_rows(self, output: Output, select: str) -> None:
         """Show rows that are no records: what a select gave."""
         relation, request = self._found.sql(select, self._report), self._request
+        if relation is None:
+            raise QueryError("no rows come of this", where="--sql", remedy="Begin it with select or from")
         rows = self._counted(_rows_of(relation))
         if request.export == "csv":
             self._csv(output, rows)
@@ -148,7 +141,7 @@ class Answer:
             is_array = request.export == "json" or request.shown_as == "json"
             self._json(output, map(json_lines.encoded, rows), is_array=is_array)
         else:
-            output.text(self._table_format(output, relation.columns).lines(rows))
+            output.text(_table_format(output, columns.plain(relation.columns)).lines(rows))
 
     def _export(self, output: Output, form: str) -> None:
         if form == "csv":
@@ -196,9 +189,14 @@ class Answer:
             yield one
 
 
+def _table_format(output: Output, chosen: list[Column]) -> TableFormat:
+    from pipeline.cli.listing.table import TableFormat
+
+    return TableFormat(chosen, width=output.width, color=output.has_color, encoding=output.encoding)
+
+
 def _rows_of(relation: Any) -> Iterator[Record]:
-    """Yield the rows of a DuckDB relation."""
-    names = relation.columns
-    while rows := relation.fetchmany(_FEW):
-        for row in rows:
-            yield dict(zip(names, row, strict=True))
+    """Yield the rows of a DuckDB relation. By Arrow: its own rows need pytz for a time with a zone."""
+    reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # its name before 1.4
+    for batch in reader(_FEW):
+        yield from batch.to_pylist()

@@ -57,6 +57,15 @@ def chosen(fields: Iterable[str], zone: tzinfo) -> list[Column]:
     return [Column(name, clock if name == "timestamp" else _cell_of(name), 80) for name in fields]
 
 
+def plain(names: Iterable[str]) -> list[Column]:
+    """Return a column for each name of rows that are no records: nothing is completed in them."""
+    return [Column(name, _value_of(name), 80) for name in names]
+
+
+def _value_of(name: str) -> Callable[[Record], str]:
+    return lambda row: text_of(row[name])
+
+
 def _cell_of(name: str) -> Callable[[Record], str]:
     if name == "status":
         return status_text
@@ -154,5 +163,5 @@ def text_of(value: Any) -> str:
         return value
     import json
 
-    # Not orjson: a lone surrogate and a number of 200 digits are values too.
+    # Not orjson: rows of a select have decimals, and any key.
     return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), default=str)

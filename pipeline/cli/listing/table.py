@@ -15,7 +15,6 @@ import click
 from rich import box
 from rich.cells import cell_len, set_cell_size
 
-from pipeline.cli.listing.columns import status_text
 from pipeline.host.terminal import visible
 
 if TYPE_CHECKING:
@@ -98,9 +97,9 @@ class TableFormat:
 
     def _cells(self, record: Record) -> Iterator[str]:
         for column, width in zip(self._columns, self._widths, strict=True):
-            is_status = column.heading.lower() == "status"
-            color = _COLORS.get(status_text(record), _OTHER_COLOR) if is_status else None
-            yield self._styled(_fitted(_shown(column, record), width), width, color=color)
+            text = _shown(column, record)
+            color = _COLORS.get(text, _OTHER_COLOR) if column.heading.lower() == "status" else None
+            yield self._styled(_fitted(text, width), width, color=color)
 
     def _styled(self, text: str, width: int, *, color: str | None = None, bold: bool = False) -> str:
         padding = " " * (width - cell_len(text))
