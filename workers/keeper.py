@@ -24,7 +24,7 @@ from pipeline import launch
 from pipeline.keeping import report, work
 from pipeline.settings import Settings
 from pipeline.storage.fence import Fence, keeper_lock_of
-from pipeline.storage.volume import Volume
+from pipeline.storage.grip import Grip
 from workers.journal import Journal
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 
@@ -54,7 +54,7 @@ class Keeper:
 
     def run(self) -> int:
         """Do what is due, and return the exit code."""
-        instance = Fence(self.places, self.settings, Volume(self.places)).instance
+        instance = Fence(Grip(self.places), self.settings).instance
         try:
             for done in work.do(self.places, self.settings, instance, self.beat):
                 self._report.take(done)

@@ -70,7 +70,7 @@ class Intent(NamedTuple):
 
     batch: int
     file: str
-    device: int
+    volume: str
     inode: int
     offset: int
     length: int
@@ -89,8 +89,8 @@ class Synced(NamedTuple):
     """What was durable at one moment. `records` is negative when there was no room to say so."""
 
     records: int = 0
-    files: dict[str, tuple[int, int, int]] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
-    """(device, inode, size) by name."""
+    files: dict[str, tuple[str, int, int]] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
+    """(volume, inode, size) by name."""
     lanes: dict[str, int] = {}  # noqa: RUF012
     """Positions by producer."""
 
@@ -248,7 +248,8 @@ class ControlPage:
         if not found:
             return 0, Synced()
         turn, records, named, lanes = found
-        return turn, Synced(records, {name: tuple(about) for name, about in named.items()}, lanes)
+        sizes = {name: (str(volume), inode, size) for name, (volume, inode, size) in named.items()}
+        return turn, Synced(records, sizes, lanes)
 
     def _load_slot(self, slot: int) -> Intent | None:
         """
@@ -260,7 +261,7 @@ class ControlPage:
         if not found:
             return None
         found[-2:] = [[Slice(*piece) for piece in part] for part in found[-2:]]
-        return Intent(*found)
+        return Intent(*found)._replace(volume=str(found[2]))
 
     def _load_json(self, offset: int) -> list[Any]:
         """Return the content of a slot, empty when it is not whole."""

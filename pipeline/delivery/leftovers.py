@@ -158,6 +158,8 @@ class Leftovers:
         days.grip.check()
         places = days.grip.places
         for mark in store.cut_marks():
+            if days.grip.is_elsewhere(mark.volume):
+                continue
             owner = instance_of(mark.file)
             lock = None if owner == days.instance else fence.lock_of(places, owner)
             try:

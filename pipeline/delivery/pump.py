@@ -118,7 +118,7 @@ class Pump:
         if intent is None:
             return True
         failpoint.reach("writer.recover.before")
-        file = self.days.find(intent.file, intent.device, intent.inode)
+        file = self.days.find(intent.file, intent.volume, intent.inode)
         if file is None or file.actual_size() < intent.offset:
             return False
         try:
@@ -243,7 +243,7 @@ class Pump:
         intent = Intent(
             batch=self.page.committed + 1,
             file=file.name,
-            device=file.device,
+            volume=file.volume,
             inode=file.inode,
             offset=file.size,
             length=sum(map(len, chunks)),

@@ -143,7 +143,6 @@ def settle_manifests(pump: Pump, beat: Callable[[], None]) -> None:
 def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
     """Return the numbers that the files hold, of each lane's producer; up to their cut marks."""
     found: dict[str, set[int]] = {lane.producer: set() for lane in pump.lanes.all()}
-    ends = {(mark.device, mark.inode): mark.size for mark in pump.retreat.cuts}
     periods = _periods(pump) | {naming.period_of(name) for name in pump.days.unsealed()}
     for period in sorted(periods):
         looked: set[Path] = set()
@@ -151,7 +150,7 @@ def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
         while paths := set(pump.days.all_of(period)) - looked:
             looked |= paths
             for path in sorted(paths):
-                for producer, numbers in _numbers_in(path, found, ends, beat).items():
+                for producer, numbers in _numbers_in(path, found, pump, beat).items():
                     found[producer] |= numbers
     # Behind the files: what leaves between the two looks has its entry before it is gone.
     for producer, numbers in departed.numbers_of(pump.days.manifests.directory, periods, found, beat).items():
@@ -162,14 +161,14 @@ def _stored(pump: Pump, beat: Callable[[], None]) -> dict[str, set[int]]:
 def _numbers_in(
     path: Path,
     producers: Collection[str],
-    ends: dict[tuple[int, int], int],
+    pump: Pump,
     beat: Callable[[], None],
 ) -> dict[str, set[int]]:
     """Return the numbers that a file holds, up to its cut mark; none when it is gone by now."""
     try:
         about = path.stat()
-        end = ends.get((about.st_dev, about.st_ino))
-        return stored.stored_numbers(path, producers, beat, end=end)
+        marks = [one.size for one in pump.retreat.cuts if pump.days.grip.is_it(about, one.volume, one.inode)]
+        return stored.stored_numbers(path, producers, beat, end=min(marks, default=None))
     except FileNotFoundError:
         return {}
 
@@ -260,7 +259,7 @@ def _is_intact(pump: Pump, last: Intent) -> bool:
     What stands behind that is the open intent's, or foreign: then the next append finds the file longer than
     ours.
     """
-    file = pump.days.find(last.file, last.device, last.inode)
+    file = pump.days.find(last.file, last.volume, last.inode)
     if file is None or file.actual_size() < last.offset + last.length:
         return False
     file.size = last.offset + last.length

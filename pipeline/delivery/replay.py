@@ -70,7 +70,6 @@ class Replay:
         self.quarantined = 0
         self._fallback = fallback
         self._grip = grip or Grip(places)
-        self._log_dir = self._grip.places.log_dir
         self._quarantine_dir = self._grip.places.quarantine_dir
         self._instance = instance
         self._settings = settings
@@ -162,7 +161,7 @@ class Replay:
         part = self._part_for(rows)
         rows = _ascending(rows, part)
         data = b"".join(row.data for row in rows)
-        claim = Claim(part.name, part.device, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
+        claim = Claim(part.name, part.volume, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
         self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
         failpoint.reach("replay.claimed")
         self._manifests.propose(part, claim.start, [row.data for row in rows], [_lines(row) for row in rows])
@@ -197,7 +196,7 @@ class Replay:
                 self._let_go(part)
             self._part = None
             part = self._part = replay_part.create(
-                self._log_dir,
+                self._grip,
                 self._instance,
                 first.period,
                 self._settings,
@@ -214,7 +213,7 @@ class Replay:
 
     def _leave(self, part: ReplayPart, claim: Claim) -> None:
         """Have the part count up to where the piece began, and the rows taken again (P4)."""
-        mark = CutMark(part.name, part.device, part.inode, claim.start)
+        mark = CutMark(part.name, part.volume, part.inode, claim.start)
         self._fallback.store(
             [], {}, [mark], also=lambda connection: fallback_rows.drop_claim(connection, claim.part)
         )
@@ -228,9 +227,9 @@ class Replay:
         rows = self._fallback.read(
             lambda conn: fallback_rows.rows_between(conn, claim.first_slice, claim.last_slice)
         )
-        part = replay_part.find(self._log_dir, claim)
+        part = replay_part.find(self._grip, claim)
         try:
-            there = part.read_from(claim.start) if part else replay_part.packed_since(self._log_dir, claim)
+            there = part.read_from(claim.start) if part else replay_part.packed_since(self._grip, claim)
             expected = b"".join(row.data for row in rows)
             if (
                 part is None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
     from pipeline.storage.fallback_rows import Claim
+    from pipeline.storage.grip import Grip
 
 _CHUNK_BYTES: Final = 4 << 20
 
@@ -26,10 +27,10 @@ _CHUNK_BYTES: Final = 4 << 20
 class ReplayPart:
     """An open part. `last_numbers` is what this run put into it, by producer: their order is kept in it."""
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: Path, fd: int, grip: Grip) -> None:
         self.path = path
         self.fd = fd
-        self.device, self.inode = files.identity_of(fd)
+        self.volume, self.inode = grip.identity_of(os.fstat(fd))
         self.synced_size = self.actual_size()
         self.last_numbers: dict[str, int] = {}
         self._is_named = False
@@ -101,42 +102,41 @@ class ReplayPart:
         os.close(self.fd)
 
 
-def create(
-    log_dir: Path, instance: str, period: str, settings: Settings, *, may_take_empty: bool
-) -> ReplayPart:
+def create(grip: Grip, instance: str, period: str, settings: Settings, *, may_take_empty: bool) -> ReplayPart:
     """
     Return a new part. OSError when it cannot be made.
 
     `may_take_empty`: one that somebody made who died before its first byte will do; not where a cut mark
     could be about it.
     """
+    log_dir = grip.places.log_dir
     had = departed.files_of(manifest.directory_of(log_dir / BELONGINGS))
     day = naming.next_replay_part(log_dir, instance, period, had)
     left = log_dir / str(day._replace(part=day.part - 1))
     if may_take_empty and left.is_file() and not left.stat().st_size:
         day = day._replace(part=day.part - 1)
     path = log_dir / str(day)
-    part = _shared(path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
+    part = _shared(grip, path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))
     failpoint.reach("replay.created")
     Access.of(settings).give_file(part.fd)
     return part
 
 
-def find(log_dir: Path, claim: Claim) -> ReplayPart | None:
+def find(grip: Grip, claim: Claim) -> ReplayPart | None:
     """
     Return the file of a claim, wherever in the log directory its name is now; None when it is gone or packed.
 
     OSError when that cannot be said, or somebody is just packing it.
     """
-    path = naming.path_of(log_dir, claim.part, claim.device, claim.inode)
+    path = grip.find(claim.part, claim.volume, claim.inode)
     if path is None:
         return None
-    return _shared(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+    return _shared(grip, path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
-def packed_since(log_dir: Path, claim: Claim) -> bytes:
+def packed_since(grip: Grip, claim: Claim) -> bytes:
     """Return what a part that is packed by now holds from the place of a claim on; nothing when it is not."""
-    path = naming.packed_copy(log_dir / claim.part)
+    path = naming.packed_copy(grip.places.log_dir / claim.part)
     if path is None:
         return b""
     found, place = [], 0
@@ -147,11 +147,11 @@ def packed_since(log_dir: Path, claim: Claim) -> bytes:
     return b"".join(found)
 
 
-def _shared(path: Path, fd: int) -> ReplayPart:
+def _shared(grip: Grip, path: Path, fd: int) -> ReplayPart:
     if not holding.share(fd):
         os.close(fd)
         raise BlockingIOError(errno.EBUSY, "the file is being packed", str(path))
-    return ReplayPart(path, fd)
+    return ReplayPart(path, fd, grip)
 
 
 def lines_without(lines: Sequence[bytes], there: bytes) -> list[bytes]:

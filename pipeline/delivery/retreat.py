@@ -75,7 +75,7 @@ class Retreat:
                 lane.tailer.durable = max(lane.tailer.durable, place)
                 lane.tailer.written = max(lane.tailer.written, place)
         self.has_rows = self.fallback.summary().rows > 0
-        self.cuts = self.fallback.cut_marks()
+        self.cuts = [mark for mark in self.fallback.cut_marks() if not self._is_elsewhere(mark)]
         self.pump.days.marked = {mark.file for mark in self.cuts}
 
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
@@ -170,8 +170,8 @@ class Retreat:
 
     def _counted(self, file: DayFile) -> int:
         """Return up to where a file counts: a successor opened it with all that the last one left there."""
-        *identity, size = self.pump.page.synced.files.get(file.name, (-1, -1, 0))
-        is_marked = identity == [file.device, file.inode]
+        *identity, size = self.pump.page.synced.files.get(file.name, ("", -1, 0))
+        is_marked = identity == [file.volume, file.inode]
         return min(size, file.published_size) if is_marked else file.published_size
 
     def cut_marked(self) -> None:
@@ -180,14 +180,19 @@ class Retreat:
             return
         left = []
         for mark in self.cuts:
+            if self._is_elsewhere(mark):
+                continue  # it stays in the store, for when its volume is here again
             try:
-                self.pump.days.cut(mark.file, mark.device, mark.inode, mark.size)
+                self.pump.days.cut(*mark)
                 failpoint.reach("writer.cut.done")
                 self.fallback.remove_cut_mark(mark)
             except (OSError, FallbackError):
                 left.append(mark)
         self.cuts = left
         self.pump.days.marked = {mark.file for mark in left}
+
+    def _is_elsewhere(self, mark: CutMark) -> bool:
+        return self.pump.days.grip.is_elsewhere(mark.volume)
 
     def cut_elsewhere(self) -> None:
         """Shorten the files that stores of gone pipelines have marks of. OSError when that cannot be done."""
@@ -230,7 +235,7 @@ class Retreat:
         intent = self.pump.page.open_intent()
         if intent is None:
             return
-        file = self.pump.days.find(intent.file, intent.device, intent.inode)
+        file = self.pump.days.find(intent.file, intent.volume, intent.inode)
         source = b"".join(self.pump.read(piece) for piece in intent.slices)
         there = file.read(intent.offset, file.actual_size()) if file else b""
         if file is None or file.actual_size() < intent.offset or not source.startswith(there):
@@ -256,7 +261,7 @@ class Retreat:
             if not self.may_touch_files:
                 raise
             for mark in marks:
-                self.pump.days.cut(mark.file, mark.device, mark.inode, mark.size)
+                self.pump.days.cut(*mark)
             return
         failpoint.reach("writer.retreat.marked")
         self.cuts += [mark for mark in marks if mark not in self.cuts]

@@ -15,6 +15,7 @@ from pipeline.storage import holding, naming
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.storage.grip import Grip
     from pipeline.storage.naming import DayName
 
 INTACT: Final = "intact"
@@ -27,7 +28,7 @@ FOREIGN: Final = "foreign_bytes"
 class DayFile:
     """`size` is where our own bytes end; anything else at the end of the file is somebody's."""
 
-    def __init__(self, path: Path, day: DayName, mode: int | None = None) -> None:
+    def __init__(self, path: Path, day: DayName, grip: Grip, mode: int | None = None) -> None:
         """Open a file that is there; with a mode, make one that is not. OSError when that cannot be."""
         self.day = day
         self.path = path
@@ -37,7 +38,8 @@ class DayFile:
         self.is_shared = holding.share(self.fd)
         """Whether it may be appended to, as far as locks say: nobody packs it, or lets it leave, just now."""
         found = os.fstat(self.fd)
-        self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
+        self.volume, self.inode = grip.identity_of(found)
+        self.size = found.st_size
         self.synced_size = self.published_size = found.st_size
         """How long it was at its last sync, and at the last one that positions were published with."""
         self.is_noted = False

@@ -40,7 +40,7 @@ class Days:
         self.open: dict[str, DayFile] = {}
         self.sealed: set[str] = set()
         self.known: dict[str, dict[str, Any]] = {}
-        """What the last checkpoint said of files: device, inode and size by name."""
+        """What the last checkpoint said of files: volume, inode and size by name."""
         self.grip = grip
         self.directory = grip.places.log_dir
         self.marked: set[str] = set()
@@ -91,7 +91,7 @@ class Days:
             file.size = file.synced_size = file.actual_size()
         return change
 
-    def cut(self, name: str, device: int, inode: int, size: int, *, keeps: bool = False) -> None:
+    def cut(self, name: str, volume: str, inode: int, size: int, *, keeps: bool = False) -> None:
         """
         Shorten a file to `size` and make that durable; OSError when it refuses.
 
@@ -99,7 +99,7 @@ class Days:
         cut is kept in quarantine, and with `keeps` all of it.
         """
         self.grip.check()
-        path = naming.path_of(self.directory, name, device, inode)
+        path = self.grip.find(name, volume, inode)
         if path is None:
             return
         with path.open("r+b", buffering=0) as file:
@@ -115,7 +115,7 @@ class Days:
             os.ftruncate(file.fileno(), size)
             os.fsync(file.fileno())
 
-    def find(self, name: str, device: int, inode: int) -> DayFile | None:
+    def find(self, name: str, volume: str, inode: int) -> DayFile | None:
         """
         Return the open file of this identity, wherever in the log directory its name is now.
 
@@ -123,7 +123,7 @@ class Days:
         said.
         """
         try:
-            path = naming.path_of(self.directory, name, device, inode)
+            path = self.grip.find(name, volume, inode)
             return self._open_found(path.name) if path is not None else None
         except (FileNotFoundError, NotADirectoryError, BlockingIOError):
             return None
@@ -184,7 +184,7 @@ class Days:
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint has to remember of the open files."""
         return {
-            file.name: {"device": file.device, "inode": file.inode, "size": file.synced_size}
+            file.name: {"volume": file.volume, "inode": file.inode, "size": file.synced_size}
             for file in self.open.values()
         }
 
@@ -195,9 +195,9 @@ class Days:
             file.published_size = file.synced_size
         return bool(resized)
 
-    def published(self) -> dict[str, tuple[int, int, int]]:
-        """Return (device, inode, size) of each open file, by name, as of the last `publish_sizes`."""
-        return {file.name: (file.device, file.inode, file.published_size) for file in self.open.values()}
+    def published(self) -> dict[str, tuple[str, int, int]]:
+        """Return (volume, inode, size) of each open file, by name, as of the last `publish_sizes`."""
+        return {file.name: (file.volume, file.inode, file.published_size) for file in self.open.values()}
 
     def close(self) -> None:
         """Close all files."""
@@ -225,7 +225,7 @@ class Days:
         try:
             if not self._may_continue(day):
                 return None
-            file = DayFile(self.directory / str(day), day)
+            file = DayFile(self.directory / str(day), day, self.grip)
         except FileNotFoundError:
             return None  # it is packed
         if file.may_be_written():
@@ -256,7 +256,7 @@ class Days:
     def _create(self, day: DayName) -> DayFile:
         if not self.directory.is_dir():
             self.grip.make(self._settings)
-        file = DayFile(self.directory / str(day), day, self._settings.file_mode)
+        file = DayFile(self.directory / str(day), day, self.grip, self._settings.file_mode)
         failpoint.reach("writer.rotate.created")
         self._access.give_file(file.fd)
         return file
@@ -267,7 +267,7 @@ class Days:
             if file.name == name:
                 return file
         day = naming.parse(name)
-        file = DayFile(self.directory / name, day or DayName(name, "", 0))
+        file = DayFile(self.directory / name, day or DayName(name, "", 0), self.grip)
         if not file.is_shared:
             file.close()
             raise BlockingIOError(errno.EBUSY, "the file is being packed", str(file.path))

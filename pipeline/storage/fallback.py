@@ -71,7 +71,7 @@ class Fallback:
         self._note = note
         self._file: FallbackFile | None = None
         self._positions: dict[str, int] = {}
-        self._cuts: dict[tuple[str, int, int], int] = {}
+        self._cuts: dict[tuple[str, str, int], int] = {}
         self._summary = EMPTY
 
     @classmethod
@@ -170,7 +170,7 @@ class Fallback:
 
     def remove_cut_mark(self, mark: CutMark) -> None:
         """Forget a mark whose file has been cut."""
-        key = (mark.file, str(mark.device), str(mark.inode))
+        key = (mark.file, mark.volume, str(mark.inode))
         statement = "DELETE FROM cut_marks WHERE file = ? AND device = ? AND inode = ?"
         self.change(lambda connection: _run_each(connection, statement, [key]))
         self._cuts.pop(mark[:3], None)

@@ -43,7 +43,7 @@ class Claim(NamedTuple):
     """Where a piece is being appended: `start` is the size that the part had before."""
 
     part: str
-    device: int
+    volume: str
     inode: int
     start: int
     first_slice: int
@@ -90,12 +90,12 @@ def number_before(connection: sqlite3.Connection, since: str) -> int:
 def claims(connection: sqlite3.Connection) -> list[Claim]:
     """Return the pieces whose append is not known to be done."""
     rows = connection.execute("SELECT part, device, inode, start, first_slice, last_slice FROM appends")
-    return [Claim(part, int(device), int(inode), *rest) for part, device, inode, *rest in rows]
+    return [Claim(part, volume, int(inode), *rest) for part, volume, inode, *rest in rows]
 
 
 def put_claim(connection: sqlite3.Connection, claim: Claim) -> None:
     """Note a piece's append, before its first byte is written."""
-    values = (claim.part, str(claim.device), str(claim.inode), *claim[3:])
+    values = (claim.part, claim.volume, str(claim.inode), *claim[3:])
     connection.execute("INSERT OR REPLACE INTO appends VALUES (?, ?, ?, ?, ?, ?)", values)
 
 

@@ -28,7 +28,8 @@ class CutMark(NamedTuple):
     """Up to where a day file counts: what stands behind `size` was delivered again elsewhere."""
 
     file: str
-    device: int
+    volume: str
+    """Its id, or a device number where nobody could give it one (`grip`): the column `device`."""
     inode: int
     size: int
 
@@ -88,10 +89,10 @@ def positions(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT producer, position FROM positions"))
 
 
-def cuts(connection: sqlite3.Connection) -> dict[tuple[str, int, int], int]:
-    """Return the sizes of the cut marks, by file, device and inode. sqlite3.Error."""
+def cuts(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
+    """Return the sizes of the cut marks, by file, volume and inode. sqlite3.Error."""
     found = connection.execute("SELECT file, device, inode, size FROM cut_marks")
-    return {(file, int(device), int(inode)): size for file, device, inode, size in found}
+    return {(file, volume, int(inode)): size for file, volume, inode, size in found}
 
 
 def put_positions(connection: sqlite3.Connection, positions: Mapping[str, int]) -> None:
@@ -109,4 +110,4 @@ def put_cuts(connection: sqlite3.Connection, cuts: Iterable[CutMark]) -> None:
         "INSERT INTO cut_marks VALUES (?, ?, ?, ?) ON CONFLICT (file, device, inode) DO UPDATE"
         " SET size = min(size, excluded.size)"
     )
-    connection.executemany(statement, [(cut.file, str(cut.device), str(cut.inode), cut.size) for cut in cuts])
+    connection.executemany(statement, [(cut.file, cut.volume, str(cut.inode), cut.size) for cut in cuts])

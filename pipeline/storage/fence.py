@@ -64,6 +64,7 @@ class Fence:
         if not self.instance:
             claim = {"instance": self._places.instance}
             files.write_json(self._places.belongings_dir / "primary.json", claim, is_only_writer=True)
+            self._grip.name_volume()
         self.renew_note()
         return True
 

@@ -12,16 +12,22 @@ Invariants                                                              integrat
     V1  What is asked or made between two calls of `check` is in one directory, the one the first call found.
     V2  That is never one below the mount point of a volume that is away.
     V3  Who stands back lets go, and reaches nothing.
+    V4  What is noted of a file for later names it by its volume's own id and its inode: a device number
+        belongs to the mount, and is another one the next time.         integration/test_volume_numbers.py
+    V5  The id is durable before anything is noted with it. Where it cannot be written, the device number
+        stands for it, as in what releases before 0.2 have noted.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import files
+from pipeline.storage import naming
 from pipeline.storage.directories import make_log_dir
 from pipeline.storage.volume import Volume
 
@@ -29,6 +35,10 @@ if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.settings import Settings
 
+_ID_NAME: Final = "volume"
+_ID_BYTES: Final = 8
+_ID_MARK: Final = "v"
+"""No device number begins so."""
 _NOTHING: Final = os.devnull
 """What is held while no directory is: each name below it is refused (ENOTDIR)."""
 
@@ -43,6 +53,8 @@ class Grip:
 
     def __init__(self, places: Places) -> None:
         self.log_dir = places.log_dir
+        self.volume_id = ""
+        """What the volume that is held calls itself, `v` and 16 hexadecimal digits; empty: it has no id."""
         self._volume = Volume(places)
         self._identity: tuple[int, int] | None = None
         self._fd = os.open(_NOTHING, os.O_PATH | os.O_CLOEXEC)
@@ -90,12 +102,44 @@ class Grip:
             return False
         return (found.st_dev, found.st_ino) == self._identity
 
+    def name_volume(self) -> None:
+        """
+        Give the volume an id, durably, if it has none; only with the append lock of the plain names held.
+
+        A disk that refuses does not keep us.
+        """
+        if self._identity is None or self.volume_id:
+            return
+        made = _ID_MARK + secrets.token_hex(_ID_BYTES)
+        try:
+            files.replace(self._id_path, made.encode(), durable=True, is_only_writer=True)
+        except OSError:
+            return
+        self.volume_id = made
+
+    def identity_of(self, found: os.stat_result) -> tuple[str, int]:
+        """Return what to note of a file: (volume, inode)."""
+        is_here = self._identity is not None and found.st_dev == self._identity[0]
+        return (is_here and self.volume_id) or str(found.st_dev), found.st_ino
+
+    def is_it(self, found: os.stat_result, volume: str, inode: int) -> bool:
+        """Whether a file is the one that was noted so."""
+        return (volume, inode) in (self.identity_of(found), (str(found.st_dev), found.st_ino))
+
+    def is_elsewhere(self, volume: str) -> bool:
+        """Whether a volume that was noted so is another one than this: what is noted of it waits for it."""
+        return volume.startswith(_ID_MARK) and volume != self.volume_id
+
+    def find(self, name: str, volume: str, inode: int) -> Path | None:
+        """Return where in the log directory a file is that was noted so, None when it is gone. OSError."""
+        return naming.path_of(self._path, name, lambda found: self.is_it(found, volume, inode))
+
     def let_go(self) -> None:
         """Hold nothing."""
         if self._identity is not None:
             fd = os.open(_NOTHING, os.O_PATH | os.O_CLOEXEC)
             self._put(fd)
-            self._identity = None
+            self._identity, self.volume_id = None, ""
 
     def renew(self) -> None:
         """Remember the volume again, after somebody removed the runtime directory."""
@@ -116,6 +160,20 @@ class Grip:
             raise
         self._put(fd)
         self._identity = self._held[0]
+        self.volume_id = self._read_id()
+
+    @property
+    def _id_path(self) -> Path:
+        return self.places.belongings_dir / _ID_NAME
+
+    def _read_id(self) -> str:
+        """Return the id; empty where there is none, or a torn one. OSError when that cannot be said."""
+        try:
+            found = self._id_path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        is_whole = found.startswith(_ID_MARK.encode()) and len(found) == len(_ID_MARK) + 2 * _ID_BYTES
+        return found.decode(errors="replace") if is_whole else ""
 
     def _put(self, fd: int) -> None:
         """Have our number mean this open file, and close its own."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pipeline.host import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _NAME: Final = re.compile(
@@ -66,9 +66,9 @@ def period_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def path_of(log_dir: Path, name: str, device: int, inode: int) -> Path | None:
+def path_of(log_dir: Path, name: str, is_it: Callable[[os.stat_result], bool]) -> Path | None:
     """
-    Return where the plain file of this identity is now in the log directory, None when it is not there.
+    Return where a plain file that has had this name is now in the log directory, None when it is not there.
 
     A packed file is never meant: it may have the inode that a plain one had before it was packed.
     OSError when that cannot be said: a directory or a file that cannot be looked at is not gone, and what
@@ -85,7 +85,7 @@ def path_of(log_dir: Path, name: str, device: int, inode: int) -> Path | None:
         if stat.S_ISLNK(found.st_mode):
             with suppress(OSError):  # one that leads nowhere is no file of ours
                 found = path.stat()
-        if (found.st_dev, found.st_ino) == (device, inode):
+        if is_it(found):
             return path
     return None
 

@@ -48,7 +48,7 @@ class Stored:
     quarantined: list[tuple[str, int, int]] = field(default_factory=list)
     """(producer, first, last) of rows that were set aside, which no record tells yet."""
     cut_marks: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    """Sizes by (file, device, inode)."""
+    """Sizes by (file, volume, inode); the volume's id, or its device number where it had none."""
 
     @property
     def records(self) -> int:
@@ -92,10 +92,20 @@ def _up_to_mark(file: LogFile, stored: Stored) -> LogFile:
         found = os.stat(file.path)
     except OSError:
         return file
-    size = stored.cut_marks.get((file.name, str(found.st_dev), str(found.st_ino)))
-    if size is None or size >= file.size:
+    volumes = str(found.st_dev), _id_of(Path(file.path).parent)
+    sizes = [stored.cut_marks.get((file.name, volume, str(found.st_ino))) for volume in volumes]
+    size = min((size for size in sizes if size is not None), default=file.size)
+    if size >= file.size:
         return file
     return replace(file, size=size, settled=min(file.settled, size))
+
+
+def _id_of(log_dir: Path) -> str:
+    """Return what the volume of a log directory calls itself, empty when it has no id."""
+    try:
+        return (log_dir / ".pipeline" / "volume").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _read(connection: sqlite3.Connection, path: Path, stored: Stored, findings: Findings) -> None:

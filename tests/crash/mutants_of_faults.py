@@ -12,6 +12,7 @@ _SEATS = "../integration/test_seats.py::test"
 _HALVES = "../integration/test_outage_of_half_batches.py::test"
 _AWAY = "../integration/test_volume_away.py::test"
 _BY_NAME = ("pipeline/storage/grip.py", "places.through(self._path)", "places")
+_NUMBERS = "../integration/test_volume_numbers.py::test"
 _LEAVES = "../integration/test_volume_leaves.py::test"
 _STEPS = "../integration/test_outage_in_process.py::test"
 _FULL = f"{_OUTAGE}_a_full_volume_that_is_freed"
@@ -120,9 +121,25 @@ FAULTS = (
         ),
     ),
     (
+        "files known by the number of their mount",
+        f"{_NUMBERS}_what_was_begun_in_a_file_is_ended_in_it[replay.appended]",
+        (("pipeline/storage/grip.py", "(is_here and self.volume_id) or str", "str"),),
+    ),
+    (
+        "mark of another volume worked off",
+        f"{_NUMBERS}_a_mark_of_another_volume_waits_for_it",
+        (("pipeline/storage/grip.py", "return volume.startswith(_ID_MARK) and", "return False and"),),
+    ),
+    (
         "cut marks of an earlier moment",
         "../integration/test_two_at_one_store.py::test_a_part_is_not_cut_by_a_mark_that_somebody_has_worked_off",
-        (("workers/footing.py", "            _load(pump)\n", ""),),
+        (
+            (
+                "workers/footing.py",
+                "            _load(pump)\n            pump.retreat.cut",
+                "            pump.retreat.cut",
+            ),
+        ),
     ),
     (
         "part made below a mount point",

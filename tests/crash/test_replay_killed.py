@@ -162,7 +162,7 @@ def test_a_kill_around_a_commit_keeps_all_of_it_or_nothing(tmp_path: Path, run: 
     """Rows, positions and cut mark are there together, or none of them is."""
     body = (
         "from support.slices import *\nfrom pipeline.storage.fallback import CutMark\n"
-        "store.store([row(A, 1, 3)], {A: 7}, [CutMark('f', 1, 2, 3)])"
+        "store.store([row(A, 1, 3)], {A: 7}, [CutMark('f', '1', 2, 3)])"
     )
     (tmp_path / "logs").mkdir()
     assert run(tmp_path, f"{point}:1", body) == -signal.SIGKILL  # the first commit makes the schema

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+
 _stat, _rename, _mkdir, _truncate = os.stat, os.rename, os.mkdir, os.truncate
 """As they are before anybody wraps them."""
 

@@ -134,7 +134,9 @@ class Calls:
 
     # Names
 
-    def _change_names(self, name: str, real: Callable[..., Any], path: Any, *arguments: Any, **more: Any) -> Any:
+    def _change_names(
+        self, name: str, real: Callable[..., Any], path: Any, *arguments: Any, **more: Any
+    ) -> Any:
         place = self._place(path)
         with self._telling(name, "" if "dir_fd" in more else place):
             if place and self._volume.holds(place):
@@ -195,7 +197,9 @@ class Calls:
 
     # The fallback store
 
-    def _connect(self, real: Callable[..., sqlite3.Connection], address: str, **more: Any) -> sqlite3.Connection:
+    def _connect(
+        self, real: Callable[..., sqlite3.Connection], address: str, **more: Any
+    ) -> sqlite3.Connection:
         if self._home not in address:
             return real(address, **more)
         found = real(address, factory=partial(_Connection, self), **more)

@@ -41,7 +41,11 @@ def make(dice: random.Random, length: int, without: Collection[str] = ()) -> lis
 
     `without` are names of steps that are not played inside another step.
     """
-    return [Step("emit", (0, 3, 100)), Step("work", (3, 6)), *(_step(dice, 0, without) for _ in range(length))]
+    return [
+        Step("emit", (0, 3, 100)),
+        Step("work", (3, 6)),
+        *(_step(dice, 0, without) for _ in range(length)),
+    ]
 
 
 def _step(dice: random.Random, depth: int, without: Collection[str]) -> Step:
@@ -58,7 +62,10 @@ def _step(dice: random.Random, depth: int, without: Collection[str]) -> Step:
 
 _INTERRUPTED = ("work", "stop", "command")
 _MAKERS: dict[str, tuple[int, Callable[[random.Random], tuple[int, ...]]]] = {
-    "emit": (24, lambda dice: (dice.randrange(9), dice.randrange(1, 9), dice.choice([0, 30, 300, 900, 5000]))),
+    "emit": (
+        24,
+        lambda dice: (dice.randrange(9), dice.randrange(1, 9), dice.choice([0, 30, 300, 900, 5000])),
+    ),
     "work": (30, lambda dice: (dice.randrange(1, 7), dice.choice([1, 3, 6, 11, 11, 50, 400]))),
     "command": (6, lambda _: ()),
     "kill": (4, lambda _: ()),

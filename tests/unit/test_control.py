@@ -17,7 +17,7 @@ from pipeline.queue.tailer import Slice
 def intent(batch: int, slices: int = 2) -> Intent:
     """Return an intent that can be told from others."""
     pieces = [Slice(f"producer{index:04d}", index + 1, 128, 200 + batch) for index in range(slices)]
-    return Intent(batch, "2025-11-21.jsonl", 5, 6, 100 * batch, 72, 7 * batch, pieces, pieces[:1])
+    return Intent(batch, "2025-11-21.jsonl", "5", 6, 100 * batch, 72, 7 * batch, pieces, pieces[:1])
 
 
 @pytest.fixture
@@ -151,7 +151,11 @@ def test_an_intent_that_does_not_fit_is_an_error_and_changes_nothing(page: Contr
 def test_the_largest_intent_that_limits_allow_fits(page: ControlPage) -> None:
     """As many slices as a batch has, with the longest numbers."""
     far = [Slice("0123456789ab", 10**7, 2**32 - 2, 2**32 - 1)] * BATCH_SLICES_MAX
-    page.propose(Intent(2**53, "2025-11-21.i1a2b3c4d.99.jsonl", 2**63, 2**63, 2**40, 2**32, 2**53, far, []))
+    page.propose(
+        Intent(
+            2**53, "2025-11-21.i1a2b3c4d.99.jsonl", "v0123456789abcdef", 2**63, 2**40, 2**32, 2**53, far, []
+        )
+    )
 
 
 def test_committing_is_one_store_of_eight_bytes(page: ControlPage) -> None:

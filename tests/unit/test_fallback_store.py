@@ -15,7 +15,7 @@ from pipeline.errors import FallbackError, FallbackFull
 from pipeline.storage.fallback import CutMark, Fallback, FallbackRow
 
 PAGE = 65536
-MARK = CutMark("2025-11-21.jsonl", 2**63 + 7, 2**64 - 1, 4096)
+MARK = CutMark("2025-11-21.jsonl", "v0123456789abcdef", 2**64 - 1, 4096)
 
 
 @pytest.fixture

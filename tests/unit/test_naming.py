@@ -1,6 +1,7 @@
 """Names of day files: what is a part of what."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -75,26 +76,30 @@ def test_a_file_is_found_by_its_identity_under_whatever_name(tmp_path: Path) -> 
     path = tmp_path / "2025-11-21.jsonl"
     path.touch()
     about = path.stat()
+
+    def is_it(found: os.stat_result) -> bool:
+        return os.path.samestat(found, about)
+
     (tmp_path / "lost").symlink_to("nothing")
     (tmp_path / "loop").symlink_to("loop")
-    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == path
+    assert naming.path_of(tmp_path, path.name, is_it) == path
     moved = path.rename(tmp_path / "2025-11-21.jsonl.1")
-    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == moved
+    assert naming.path_of(tmp_path, path.name, is_it) == moved
     path.symlink_to(moved)
-    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) == path
+    assert naming.path_of(tmp_path, path.name, is_it) == path
     path.unlink()
     moved.rename(tmp_path.parent / "elsewhere")
-    assert naming.path_of(tmp_path, path.name, about.st_dev, about.st_ino) is None
+    assert naming.path_of(tmp_path, path.name, is_it) is None
 
 
 def test_what_cannot_be_looked_at_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory that is away, or a file whose disk fails: whoever asked has to wait."""
     with pytest.raises(FileNotFoundError):
-        naming.path_of(tmp_path / "away", "2025-11-21.jsonl", 1, 1)
+        naming.path_of(tmp_path / "away", "2025-11-21.jsonl", lambda _: True)
 
     def failing(self: Path, **_: object) -> None:
         raise OSError(errno.EIO, "injected", str(self))
 
     monkeypatch.setattr(Path, "lstat", failing)
     with pytest.raises(OSError, match="injected"):
-        naming.path_of(tmp_path, "2025-11-21.jsonl", 1, 1)
+        naming.path_of(tmp_path, "2025-11-21.jsonl", lambda _: True)
