@@ -29,6 +29,7 @@ if __package__ in (None, ""):
 
 from crash.chaos_commands import Commands
 from crash.chaos_crew import RECORDS_MAX, SOURCES_MAX, Crew
+from crash.chaos_evidence import Evidence
 from crash.chaos_schedule import AWAY, Event, schedule
 from crash.chaos_summary import stored_in, summary
 from crash.chaos_volume import FallbackTrouble, VolumeTrouble
@@ -55,10 +56,13 @@ _ROLES = {"writer": ["writer"], "supervisor": ["supervisor"], "both": ["writer",
 class Soak:
     """One soak over a mounted volume."""
 
-    def __init__(self, ground: Ground, volumes: Volumes, seed: int, seconds: float) -> None:
+    def __init__(
+        self, ground: Ground, volumes: Volumes, seed: int, seconds: float, until: float | None = None
+    ) -> None:
         self.ground = ground
         self.seed = seed
         self.seconds = seconds
+        self._until = min(until or seconds, seconds)
         self.events: Counter[str] = Counter()
         self.drained_sec: list[float] = []
         self.descriptors_max = 0
@@ -68,7 +72,8 @@ class Soak:
         self.trouble = VolumeTrouble(ground, self.volume)
         self.fallback = FallbackTrouble(volumes.memory("fallback", "size=64m,mode=700"))
         self.crew = Crew(ground, seed)
-        self.commands = Commands(ground)
+        self.evidence = Evidence(volumes.place, ground)
+        self.commands = Commands(ground, self.evidence.keep_first)
         below = random.Random(f"{seed}/place").choice(["", "logs"])
         ground.log_dir = self.volume.point / below
         ground.exits.add(-signal.SIGTERM)
@@ -82,10 +87,11 @@ class Soak:
     def play(self) -> None:
         """Let everything happen that the schedule says."""
         self._began = time.monotonic()
-        pending = schedule(self.seed, self.seconds)
+        pending = [one for one in schedule(self.seed, self.seconds) if one.at <= self._until]
         ends: dict[str, tuple[float, Callable[[], None]]] = {}
-        while self._now() < self.seconds or ends:
+        while self._now() < self._until or ends:
             for track in [track for track, (end, _) in ends.items() if end <= self._now()]:
+                self.evidence.note(f"{track} heals")
                 ends.pop(track)[1]()
             while pending and pending[0].at <= self._now():
                 event = pending.pop(0)
@@ -100,6 +106,7 @@ class Soak:
     def _strike(self, event: Event) -> Callable[[], None]:
         """Begin a trouble; returns what ends it."""
         self.events[event.kind] += 1
+        self.evidence.note(event)
         if event.track == "volume":
             with self._counting_failures(event):
                 self.trouble.begin(event.kind, event.number)
@@ -281,14 +288,16 @@ class Soak:
             print(f"\r{now}, {more}".ljust(100), end="", flush=True)
 
 
-def soak(home: Path, seed: int, seconds: float, need_tool: Callable[[str], str]) -> Verdict:
+def soak(
+    home: Path, seed: int, seconds: float, need_tool: Callable[[str], str], until: float | None = None
+) -> Verdict:
     """Play one soak in a directory; AssertionError with all that is known when a promise was broken."""
     print(f"seed {seed}, {seconds:g} s, in {home}", flush=True)
     need_tool("losetup")
     with ExitStack() as stack:
         volumes = stack.enter_context(volumes_below(home, need_tool))
         ground = stack.enter_context(Ground(home, ledger=Ledger.create(SOURCES_MAX, RECORDS_MAX)))
-        one = Soak(ground, volumes, seed, seconds)
+        one = Soak(ground, volumes, seed, seconds, until)
         stack.callback(one.commands.close)
         try:
             one.play()
@@ -303,23 +312,16 @@ def soak(home: Path, seed: int, seconds: float, need_tool: Callable[[str], str])
 
 
 def _kept(one: Soak, home: Path) -> str:
-    """Keep what the mounts and the memory would take with them; returns how to look at it."""
-    kept = home / "kept"
+    """Keep all that there is; returns how to look at it."""
     one.fallback.heal()
     one.ground.kill("", signal.SIGKILL)
     with suppress(OSError):
         one.trouble.heal()
-    ground = one.ground
-    for name, place in (
-        ("logs", ground.log_dir),
-        ("runtime", ground.root),
-        ("fallback", ground.fallback_dir),
-    ):
-        with suppress(OSError, shutil.Error):
-            shutil.copytree(place, kept / name, dirs_exist_ok=True)
+    kept = one.evidence.keep("kept")
     logs = kept / "logs"
     return (
-        f"kept: pipeline verify --dir {logs}; {logs}/.pipeline/workers.log; {kept}/runtime; {kept}/fallback"
+        f"kept: pipeline verify --dir {logs}; {logs}/.pipeline/workers.log; {kept}/runtime; {kept}/fallback;"
+        f" {one.evidence.events}; {home}/first, when a command saw it"
     )
 
 
@@ -349,6 +351,7 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--until", type=float, metavar="S", help="end after so much of the plan")
     parser.add_argument("--plan", action="store_true", help="print what would happen when, and nothing else")
     parser.add_argument(
         "--mutant", metavar="NAME", help="play it over the library with a mistake of mutants.py"
@@ -364,7 +367,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     home = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
-        soak(home, given.seed, given.seconds, _tool)
+        soak(home, given.seed, given.seconds, _tool, given.until)
     except AssertionError as error:
         print(f"FAILED\n{error}\nseed {given.seed}; it is all in {home}")
         return 1

@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING
 from support.commands import PIPELINE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.ground import Ground
 
 _ARGUMENTS = {
@@ -44,7 +46,9 @@ class _Run:
 class Commands:
     """All that were run; `faults` tells of those that answered what they must not."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, found: Callable[[], object]) -> None:
+        """`found` is called when one answered what it must not."""
+        self._found = found
         self.codes: Counter[str] = Counter()
         self.faults: list[str] = []
         self._ground = ground
@@ -103,6 +107,7 @@ class Commands:
             since = time.strftime("%H:%M:%S", time.gmtime(run.started_at))
             said = f"{self._shortened(run.name, out)} {err[-2000:]}"
             self.faults.append(f"{run.name} of {since} ended with {code}: {said}")
+            self._found()
 
     @staticmethod
     def _shortened(name: str, out: str) -> str:
