@@ -202,7 +202,14 @@ class Replay:
                 self._settings,
                 may_take_empty=not self._fallback.cut_marks(),
             )
+            self._void_marks(part)
         return part
+
+    def _void_marks(self, part: ReplayPart) -> None:
+        """Forget the mark of a file that is gone, whose inode this new part has."""
+        for mark in self._fallback.cut_marks():
+            if (mark.volume, mark.inode) == (part.volume, part.inode):
+                self._fallback.remove_cut_mark(mark)
 
     def _sync(self, part: ReplayPart, claim: Claim) -> None:
         try:

@@ -17,6 +17,8 @@ Invariants
         for a successor that cannot read a single file.             integration/test_outage_in_process.py
     T3  Nothing of a lane goes to the fallback before all that precedes it is durable. integration, the same
     T4  A file is never appended to while its mark stands.          integration, the same
+    T6  A mark is of one file: a new one that gets its inode, once it is deleted, is not cut.
+                                                                    integration/test_volume_numbers.py
     T5  A file is cut by marks that were read with the append lock held, or were made by this process.
                                                                     integration/test_two_at_one_store.py
 """
@@ -24,6 +26,7 @@ Invariants
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.delivery.slices import ends, first_bytes
@@ -50,14 +53,20 @@ class Retreat:
         self.fallback = fallback
         self.may_touch_files = True
         """Whether this process holds the append lock; one that does not only stores marks and rows."""
-        self.cuts: list[CutMark] = []
-        """Files that could not be cut yet; nobody appends to them."""
+        pump.days.marks = lambda: self.cuts
+        pump.days.began = self._void
         self.has_rows = False
         """Whether the fallback holds records that have to be replayed."""
         self.leftovers: Leftovers | None = None
         """The stores of pipelines that are gone, whose lanes may be found again."""
         self.is_store_in_doubt = False
         """Whether a transaction that failed may yet turn up: its records must not go elsewhere before."""
+
+    @property
+    def cuts(self) -> list[CutMark]:
+        """Marks of files that could not be cut yet; nobody appends to them."""
+        grip = self.pump.days.grip
+        return [mark for mark in self.fallback.known_cut_marks if not grip.is_elsewhere(mark.volume)]
 
     def load(self) -> None:
         """
@@ -75,8 +84,6 @@ class Retreat:
                 lane.tailer.durable = max(lane.tailer.durable, place)
                 lane.tailer.written = max(lane.tailer.written, place)
         self.has_rows = self.fallback.summary().rows > 0
-        self.cuts = [mark for mark in self.fallback.cut_marks() if not self._is_elsewhere(mark)]
-        self.pump.days.marked = {mark.file for mark in self.cuts}
 
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the numbers that the fallback holds of these producers. FallbackError."""
@@ -178,21 +185,20 @@ class Retreat:
         """Shorten the files that have cut marks, as far as that is possible now."""
         if not self.may_touch_files:
             return
-        left = []
         for mark in self.cuts:
-            if self._is_elsewhere(mark):
-                continue  # it stays in the store, for when its volume is here again
-            try:
+            with suppress(OSError, FallbackError):  # it stays, for the next time
                 self.pump.days.cut(*mark)
                 failpoint.reach("writer.cut.done")
                 self.fallback.remove_cut_mark(mark)
-            except (OSError, FallbackError):
-                left.append(mark)
-        self.cuts = left
-        self.pump.days.marked = {mark.file for mark in left}
 
-    def _is_elsewhere(self, mark: CutMark) -> bool:
-        return self.pump.days.grip.is_elsewhere(mark.volume)
+    def _void(self, file: DayFile) -> None:
+        """Forget the mark of a file that is gone, whose inode a new one has. OSError when that fails."""
+        for mark in self.cuts:
+            if (mark.volume, mark.inode) == (file.volume, file.inode):
+                try:
+                    self.fallback.remove_cut_mark(mark)
+                except FallbackError as error:
+                    raise OSError(errno.EIO, str(error), file.name) from error
 
     def cut_elsewhere(self) -> None:
         """Shorten the files that stores of gone pipelines have marks of. OSError when that cannot be done."""
@@ -264,8 +270,6 @@ class Retreat:
                 self.pump.days.cut(*mark)
             return
         failpoint.reach("writer.retreat.marked")
-        self.cuts += [mark for mark in marks if mark not in self.cuts]
-        self.pump.days.marked = {mark.file for mark in self.cuts}
 
     def _rewind(self) -> None:
         """Go back to what is durable, in every lane."""

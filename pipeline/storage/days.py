@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.settings import Settings
+    from pipeline.storage.fallback_tables import CutMark
     from pipeline.storage.grip import Grip
 
 Report = Callable[[str, str, int], None]
@@ -43,14 +44,21 @@ class Days:
         """What the last checkpoint said of files: volume, inode and size by name."""
         self.grip = grip
         self.directory = grip.places.log_dir
-        self.marked: set[str] = set()
-        """Names of files that have to be cut first: they are not written on."""
+        self.marks: Callable[[], list[CutMark]] = list
+        """What has to be cut first: it is not written on."""
+        self.began: Callable[[DayFile], None] = lambda _: None
+        """Called with each new file before anything is in it; OSError keeps it from being used."""
         self._access = Access.of(settings)
         self._places = grip.places
         self._settings = settings
         self.instance = instance
         self._report = report
         self.manifests = self._new_manifests()
+
+    @property
+    def marked(self) -> set[str]:
+        """Names of files that have to be cut before they are written on."""
+        return {mark.file for mark in self.marks()}
 
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
@@ -106,14 +114,13 @@ class Days:
             if not holding.share(file.fileno()):
                 raise BlockingIOError(errno.EBUSY, "the file is being packed", str(path))
             end = os.fstat(file.fileno()).st_size
-            if end <= size:
-                return
-            cut = files.pread_all(file.fileno(), end - size, size)
-            is_foreign = not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n")
-            if keeps or is_foreign:
-                self.quarantine(path.name, size, cut)
-            os.ftruncate(file.fileno(), size)
-            os.fsync(file.fileno())
+            if end > size:
+                cut = files.pread_all(file.fileno(), end - size, size)
+                is_foreign = not stored.is_ours(cut[: cut.rfind(b"\n") + 1] or b"\n") and cut.count(b"\n")
+                if keeps or is_foreign:
+                    self.quarantine(path.name, size, cut)
+                os.ftruncate(file.fileno(), size)
+            os.fsync(file.fileno())  # also of one that is short enough: the last try may have got so far
 
     def find(self, name: str, volume: str, inode: int) -> DayFile | None:
         """
@@ -258,8 +265,17 @@ class Days:
             self.grip.make(self._settings)
         file = DayFile(self.directory / str(day), day, self.grip, self._settings.file_mode)
         failpoint.reach("writer.rotate.created")
-        self._access.give_file(file.fd)
+        self._begin(file)
         return file
+
+    def _begin(self, file: DayFile) -> None:
+        self._access.give_file(file.fd)
+        try:
+            self.began(file)
+        except OSError:
+            file.close()
+            file.path.unlink()
+            raise
 
     def _open_found(self, name: str) -> DayFile:
         """Open a file by its name; the newest part of its period is the one that is written on."""

@@ -163,10 +163,15 @@ class Fallback:
         self._cuts = self.read(fallback_tables.cuts)
         self._put_positions(self.read(fallback_tables.positions))
 
-    def cut_marks(self) -> list[CutMark]:
-        """Return the cut marks in force, as this process knows them."""
-        self._require_open()
+    @property
+    def known_cut_marks(self) -> list[CutMark]:
+        """The cut marks in force, as this process last saw them; the database is not opened for that."""
         return [CutMark(*key, size) for key, size in self._cuts.items()]
+
+    def cut_marks(self) -> list[CutMark]:
+        """Return the cut marks in force, as this process knows them. FallbackError."""
+        self._require_open()
+        return self.known_cut_marks
 
     def remove_cut_mark(self, mark: CutMark) -> None:
         """Forget a mark whose file has been cut."""
@@ -309,7 +314,7 @@ class Fallback:
 
     def _put_known(self, connection: sqlite3.Connection) -> None:
         fallback_tables.put_positions(connection, self._positions)
-        fallback_tables.put_cuts(connection, [CutMark(*key, size) for key, size in self._cuts.items()])
+        fallback_tables.put_cuts(connection, self.known_cut_marks)
 
     def _move_aside(self) -> Path:
         beside = self.path.parent / QUARANTINE

@@ -128,7 +128,7 @@ class Grip:
 
     def is_elsewhere(self, volume: str) -> bool:
         """Whether a volume that was noted so is another one than this: what is noted of it waits for it."""
-        return volume.startswith(_ID_MARK) and volume != self.volume_id
+        return self._identity is not None and volume.startswith(_ID_MARK) and volume != self.volume_id
 
     def find(self, name: str, volume: str, inode: int) -> Path | None:
         """Return where in the log directory a file is that was noted so, None when it is gone. OSError."""

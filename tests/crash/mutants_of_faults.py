@@ -126,9 +126,34 @@ FAULTS = (
         (("pipeline/storage/grip.py", "(is_here and self.volume_id) or str", "str"),),
     ),
     (
+        "new file cut by the mark of a deleted one",
+        f"{_NUMBERS}_a_new_file_with_the_inode_of_a_marked_one_is_not_cut",
+        (
+            ("pipeline/delivery/retreat.py", "        pump.days.began = self._void\n", ""),
+            ("pipeline/delivery/replay.py", "            self._void_marks(part)\n", ""),
+        ),
+    ),
+    (
+        "cut forgotten before it is durable",
+        f"{_NUMBERS}_a_new_file_with_the_inode_of_a_marked_one_is_not_cut",
+        (
+            (
+                "pipeline/storage/days.py",
+                "            os.fsync(file.fileno())  # also",
+                "            if end > size:\n                os.fsync(file.fileno())  # also",
+            ),
+        ),
+    ),
+    (
         "mark of another volume worked off",
         f"{_NUMBERS}_a_mark_of_another_volume_waits_for_it",
-        (("pipeline/storage/grip.py", "return volume.startswith(_ID_MARK) and", "return False and"),),
+        (
+            (
+                "pipeline/storage/grip.py",
+                "return self._identity is not None and volume",
+                "return False and volume",
+            ),
+        ),
     ),
     (
         "cut marks of an earlier moment",

@@ -89,3 +89,29 @@ def test_a_mark_of_another_volume_waits_for_it(rig: Rig) -> None:
     rig.kill_writer()
     rig.start_writer()
     assert rig.writer.fallback.cut_marks() == [mark]
+
+
+@pytest.mark.faults
+def test_a_new_file_with_the_inode_of_a_marked_one_is_not_cut(rig: Rig, volume: Volume) -> None:
+    """Somebody deletes a file that has a cut mark; ext4 gives its inode to the next one."""
+    disk = Disk(rig.patch)
+    emitter = begun(rig)
+    (path,) = rig.day_files()
+    mark = (path.name, path.stat().st_ino)
+    disk.refuses["fsync"] = errno.EIO
+    rig.emit(emitter, 10)
+    for _ in range(40):
+        rig.step()
+        rig.pass_time(0.25)
+    assert mark in [mark[::2] for mark in rig.writer.pump.retreat.cuts]
+    path.unlink()
+    disk.refuses.clear()
+    for tag in range(100, 140):
+        rig.emit(emitter, tag)
+    for _ in range(40):
+        rig.step()
+        rig.pass_time(0.25)
+    assert mark[1] in {path.stat().st_ino for path in rig.day_files()}
+    rig.drain()
+    assert rig.writer.pump.retreat.cuts == []
+    assert set(rig.tags()) == {10, *range(100, 140)}
