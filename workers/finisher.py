@@ -52,7 +52,7 @@ class Finisher:
         ended = {lane.producer: lane.tailer.last_number() for lane in done}
         self.register.note(ended, may_write=self._writer.pump.retreat.may_touch_files)
         if self.register.error and not had_error:
-            self._writer.note(f"the register of ended producers: {self.register.error}")
+            self._writer.journal.note(f"the register of ended producers: {self.register.error}")
 
     def _finish(self, lane: WatchedLane) -> None:
         """Tell a lane's end and remove it; what cannot be read of it is kept, out of the way."""
@@ -70,7 +70,7 @@ class Finisher:
         try:
             writer.lanes.keep_aside(lane, writer.places.unknown_lanes_dir)
         except OSError as error:
-            writer.note(f"cannot keep a lane aside: {error}")
+            writer.journal.note(f"cannot keep a lane aside: {error}")
             return False
-        writer.note(f"kept, not read: {lane.tailer.unknown}")
+        writer.journal.note(f"kept, not read: {lane.tailer.unknown}")
         return True

@@ -34,6 +34,8 @@ class Journal:
     def __init__(self, path: Path, role: str, *, waits: bool = True) -> None:
         self.path = path
         self.role = role
+        self.named: Callable[[str], str] = str
+        """Puts names that people know into a message."""
         self._fd = -1
         self._work: queue.SimpleQueue[Callable[[], None]] | None = None if waits else queue.SimpleQueue()
         if self._work is not None:
@@ -41,7 +43,7 @@ class Journal:
 
     def note(self, message: str) -> None:
         """Write one line. Never raises: the disk may be what is wrong."""
-        line = f"{clock.wall_text()} {self.role}[{os.getpid()}] {message}\n"
+        line = f"{clock.wall_text()} {self.role}[{os.getpid()}] {self.named(message)}\n"
         self._do(lambda: self._write(line))
 
     def note_file(self, path: Path) -> None:

@@ -50,7 +50,7 @@ class Replayer:
         try:
             count = self._piece() if self._writer.pump.retreat.has_rows else self._leftover_piece()
         except (OSError, FallbackError) as error:
-            self._writer.note(f"replay: {error}")
+            self._writer.journal.note(f"replay: {error}")
             self._due_at = now + _RETRY_SEC
             self._has_failed = True
             return False

@@ -50,9 +50,9 @@ def _work(writer: Writer) -> dict[str, Any]:
         "dropped_age_sec": writer.announcer.dropped_age_sec(),
         "counted": writer.counted.totals(),
         "wrong_fields_age_sec": writer.counted.age_sec(WRONG_FIELDS),
-        "checkpoint_error": writer.named(writer.checkpoint.error or writer.finisher.register.error),
+        "checkpoint_error": writer.journal.named(writer.checkpoint.error or writer.finisher.register.error),
         "head": writer.days.manifests.head,
-        "manifest_error": writer.named(writer.days.manifests.error),
+        "manifest_error": writer.journal.named(writer.days.manifests.error),
         "files": sorted(file.name for file in writer.days.open.values()),
         "lanes": len(writer.lanes.watched),
         "unknown_lanes": len(files.names_in(writer.places.unknown_lanes_dir)),
@@ -66,6 +66,6 @@ def _fallback(writer: Writer) -> dict[str, Any]:
     return store.summary()._asdict() | {
         "path": str(store.path),
         "max_bytes": store.max_bytes,
-        "error": writer.named(writer.delivery.fallback_error),
+        "error": writer.journal.named(writer.delivery.fallback_error),
         "is_same_mount": fallback_places.is_same_mount(store.path, writer.home.log_dir),
     }

@@ -83,6 +83,7 @@ class Writer:
         self._pulse = Pulse(places)
         self.beat = self._pulse.beat
         self._footing = Footing(self.places, settings, is_stand_in=self.is_stand_in)
+        journal.named = self._footing.grip.named
         self._synced_at = clock.monotonic()
         self._status_at = 0.0
         self._adopted_at = clock.monotonic()
@@ -95,7 +96,7 @@ class Writer:
     @property
     def append_error(self) -> str:
         """Why files refuse, empty while they do not."""
-        return self.named(self.delivery.error if hasattr(self, "delivery") else self._footing.error)
+        return self.journal.named(self.delivery.error if hasattr(self, "delivery") else self._footing.error)
 
     @property
     def append_lock_holder(self) -> str:
@@ -130,7 +131,7 @@ class Writer:
             instance,
             is_stand_in=self.is_stand_in,
             beat=self.beat,
-            note=self.note,
+            note=self.journal.note,
         )
         self.pump = Pump(
             self.lanes, self.page, self.days, self.checkpoint, self.settings, self.fallback, self.beat
@@ -140,7 +141,7 @@ class Writer:
             self.settings,
             probe=lambda: self._footing.probe(self.pump, self.checkpoint),
             is_pressed=lambda: is_pressed(self.places, self.settings),
-            note=self.note,
+            note=self.journal.note,
             beat=self.beat,
         )
         self.leftovers = Leftovers(
@@ -154,9 +155,8 @@ class Writer:
         self.wish = KeeperWish(self)
         self._goodbyes = GoodbyeDesk(self)
         self.announcer.started(cause, restarts)
-        role = "stand-in" if self.is_stand_in else "started"
-        began = f"{role} ({cause or 'first start'}), recovered by {self.recovered_by}"
-        self.note(f"{began}, adopted {len(adopted)} lanes")
+        began = f"{'stand-in' if self.is_stand_in else 'started'} ({cause or 'first start'})"
+        self.journal.note(f"{began}, recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
         self.state = "writing"
 
     def _take_over(self) -> list[str]:
@@ -167,7 +167,7 @@ class Writer:
             self.recovered_by = recovery.without_files(self.pump, is_first=self.page.is_new)
             return []
         remember_files(self.pump, self.checkpoint)
-        self._footing.hold_disk_lanes(self.note)
+        self._footing.hold_disk_lanes(self.journal.note)
         adopted = adoption.adopt(self.places, self.page.distrust)
         self.lanes.scan(everywhere=True)
         self.recovered_by = self._recover_files()
@@ -245,7 +245,7 @@ class Writer:
                 self.days.reopen()
                 self.wants_reopen = False
         except (OSError, LaneError) as error:
-            self.note(f"after a sync: {error}")
+            self.journal.note(f"after a sync: {error}")
 
     def _is_sync_due(self, *, is_urgent: bool) -> bool:
         has_ended = is_urgent or any(lane.tailer.is_ended for lane in self.lanes.all())
@@ -283,7 +283,7 @@ class Writer:
         try:
             adoption.adopt(self.places, self.pump.ask_files)
         except OSError as error:
-            self.note(f"cannot adopt lanes: {error}")
+            self.journal.note(f"cannot adopt lanes: {error}")
         self.lanes.scan(everywhere=True)
 
     def _watch_supervisor(self) -> None:
@@ -296,7 +296,7 @@ class Writer:
         if files.same_file(self.page.fd, self.page.path) or not self.places.log_dir.is_dir():
             return
         create_runtime(self.places)
-        self.note("the runtime directory was removed; made again")
+        self.journal.note("the runtime directory was removed; made again")
         self._pulse.renew()
         self._lock_again = Seat(self.places.runtime("writer.lock"))
         self._lock_again.try_acquire()
@@ -310,7 +310,7 @@ class Writer:
 
     def _exit_code(self) -> int | None:
         if self._memory.is_too_big:
-            self.note("above worker_memory_max_mb: asks for a successor")
+            self.journal.note("above worker_memory_max_mb: asks for a successor")
             self._own.note_ending()
             return EXIT_REPLACE
         if self._is_abandoned:
@@ -379,7 +379,7 @@ class Writer:
                 return recovery.recover(self.pump, self.beat)
             except (OSError, LaneError, FallbackError) as error:
                 self._footing.error = str(error)
-                self.note(f"cannot recover: {error}")
+                self.journal.note(f"cannot recover: {error}")
             if clock.monotonic() >= give_up_at:
                 self._stand_back()
                 return recovery.without_files(self.pump, is_first=False)
@@ -387,16 +387,8 @@ class Writer:
             self._say()
             clock.sleep(_LOCK_POLL_SEC)
 
-    def named(self, text: str) -> str:
-        """Return a message with the log directory's own name in it."""
-        return self._footing.grip.named(text)
-
-    def note(self, text: str) -> None:
-        """Write a line to the workers' log."""
-        self.journal.note(self.named(text))
-
     def _note_file_change(self, file: str, change: str, size: int) -> None:
-        self.note(f"{file}: {change}, {size} bytes")
+        self.journal.note(f"{file}: {change}, {size} bytes")
         self._own.emit("file_changed", file=file, change=change, bytes=size, level="WARNING")
 
     def _say(self, **more: Any) -> None:
