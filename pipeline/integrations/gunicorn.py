@@ -20,7 +20,7 @@ from gunicorn import glogging
 from pipeline import app
 from pipeline.host import handlers
 from pipeline.integrations.logging import PipelineHandler
-from pipeline.integrations.requests import status_of
+from pipeline.integrations.requests import number_in, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,16 +57,21 @@ def request_fields(resp: Any, environ: Mapping[str, Any], request_time: timedelt
     http_status = int(code) if code.isdigit() else 0
     fields = {
         "method": environ.get("REQUEST_METHOD"),
-        "path": environ.get("PATH_INFO"),
+        "path": environ.get("PATH_INFO", _path_in(environ)),
         "http_status": http_status,
         "status": status_of(http_status),
         "duration_ms": round(request_time.total_seconds() * 1000, 3),
         "client": environ.get("REMOTE_ADDR"),
-        "request_size": _size(environ.get("CONTENT_LENGTH")),
+        "request_size": number_in(environ.get("CONTENT_LENGTH")),
         "response_size": getattr(resp, "sent", None),
         "user_agent": environ.get("HTTP_USER_AGENT"),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _path_in(environ: Mapping[str, Any]) -> str:
+    """Return the path of a request that its worker has answered with an error page: it has not parsed it."""
+    return str(environ.get("RAW_URI", "")).partition("?")[0]
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's hook
@@ -77,7 +82,3 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's ho
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's hook
     """Close the worker's lane; what is in it is safe and does not have to be waited for."""
     app.close(timeout=0.0)
-
-
-def _size(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None

@@ -11,3 +11,8 @@ def status_of(http_status: int) -> str:
     if http_status == _QUOTA_STATUS:
         return "quota_exceeded"
     return "error" if http_status >= _ERROR_STATUS else "success"
+
+
+def number_in(header: str | None) -> int | None:
+    """Return the number that a header such as Content-Length holds, None for any other text."""
+    return int(header) if header and header.isascii() and header.isdigit() else None

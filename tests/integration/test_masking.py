@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from support.apps import Site
 from support.commands import PIPELINE
-from support.secret_corpus import made
+from support.needles import SECRET, files_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SECRET = made("ghp_{alnum:36}", random.Random(8)).text
 PROGRAM = """
 import os, sys, threading
 from pipeline import context, start_pipeline
@@ -47,13 +45,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Give a log directory with a runtime root of its own."""
     with Site(tmp_path) as found:
         yield found
-
-
-def files_with(needle: bytes, *roots: Path) -> list[Path]:
-    """Return the files below some directories that hold these bytes."""
-    return [
-        path for root in roots for path in root.rglob("*") if path.is_file() and needle in path.read_bytes()
-    ]
 
 
 def run(site: Site, *arguments: str, **env: str) -> str:

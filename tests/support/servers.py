@@ -4,6 +4,7 @@ import socket
 import urllib.request
 
 from support.apps import Site
+from support.waiting import until
 
 
 def free_port() -> int:
@@ -13,13 +14,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def fetch(port: int, path: str) -> bytes:
-    """Get a path of the server; empty while it does not answer."""
+def fetch(port: int, path: str, body: bytes | None = None, **headers: str) -> bytes:
+    """Get a path of the server, or post a body to it; empty while it does not answer, or answers an error."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.read()
     except OSError:
         return b""
+
+
+def fetch_surely(port: int, path: str, body: bytes | None = None, **headers: str) -> bytes:
+    """Ask the server, again while a worker that was killed does not answer."""
+    return until(lambda: fetch(port, path, body, **headers), f"an answer for {path}")
 
 
 def broker_of_files(site: Site) -> str:
@@ -27,4 +34,5 @@ def broker_of_files(site: Site) -> str:
     for name in ("queue", "control"):
         (site.home / name).mkdir()
     queue, control = str(site.home / "queue"), str(site.home / "control")
-    return repr({"data_folder_in": queue, "data_folder_out": queue, "control_folder": control})
+    folders = {"data_folder_in": queue, "data_folder_out": queue, "control_folder": control}
+    return repr({**folders, "polling_interval": 0.1})

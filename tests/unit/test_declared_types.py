@@ -90,6 +90,7 @@ CASES = [
     ({"messages": ["hi", {"role": 3}]}, ["messages[]: string instead of object"]),
     ({"messages": {"role": "user"}}, ["messages: object instead of array"]),
     ({}, ["messages: missing"]),
+    ({"messages": [{"role": "user", "more": [float("nan")]}]}, []),
     ({"note": 3}, ["note: integer instead of string"]),
     ({"usage": {"tokens": 3, "model": 4}}, ["usage.model: integer instead of string"]),
     ({"usage": {}}, ["usage.tokens: missing"]),
