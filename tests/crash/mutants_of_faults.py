@@ -226,8 +226,8 @@ FAULTS = (
             ("workers/supervisor.py", "        self._mend_runtime()  # first", "        # first"),
             (
                 "workers/supervisor.py",
-                "        self._mind_writer()\n        self._whereabouts",
-                "        self._mind_writer()\n        self._mend_runtime()\n        self._whereabouts",
+                "        self._mind_writer()\n        self.keepers",
+                "        self._mind_writer()\n        self._mend_runtime()\n        self.keepers",
             ),
         ),
     ),
