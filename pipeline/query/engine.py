@@ -134,8 +134,8 @@ class LogQueryEngine:
         Return the answer to an SQL query about the table `records`: a DuckDB relation.
 
         `.fetchall()`, `.df()`, `.arrow()` and `.show()` are some of its methods. The table holds the records
-        that `iter()` gives. Needs the extra `query`; QueryError says so where it is missing, and what DuckDB says
-        of a text that it does not understand.
+        that `iter()` gives. Needs the extra `query`; QueryError says so where it is missing, and what DuckDB
+        says of a text that it does not understand.
         """
         from pipeline.query.sql import answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pipeline.query.reading import chunks, opened
+from pipeline.query.passage import forwards
 from pipeline.query.report import Report
 from pipeline.query.run import found
 from pipeline.query.scan import Scan
@@ -29,8 +29,7 @@ def follow(plan: Plan, is_over: Callable[[], bool], poll_sec: float) -> Iterator
             start = read.setdefault(source.stem, 0)
             if source.packing or source.size <= start:
                 continue
-            with opened(source, start) as raw:
-                for chunk in chunks(raw, start):
-                    yield from scan.records(chunk, source.name)
-                    read[source.stem] = chunk.offset + chunk.end
+            for chunk in forwards(source, start):
+                yield from scan.records(chunk, source.name)
+                read[source.stem] = chunk.offset + chunk.end
         time.sleep(poll_sec)

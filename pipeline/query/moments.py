@@ -11,6 +11,7 @@ from pipeline.errors import QueryError
 DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.ASCII)
 _UNIT_SEC: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+STAMP_CHARS: Final = len("2025-11-21T14:32:15.123456Z")
 _TICK: Final = timedelta(microseconds=1)
 
 Moment = str | date | datetime
@@ -57,7 +58,7 @@ def before(value: datetime) -> datetime:
 
 def canonical(timestamp: str) -> str | None:
     """Return a record's timestamp as `stamp` writes it, None when it is no time."""
-    if len(timestamp) == len("2025-11-21T14:32:15.123456Z") and timestamp[-1] == "Z" and timestamp[19] == ".":
+    if len(timestamp) == STAMP_CHARS and timestamp[-1] == "Z" and timestamp[19] == ".":
         return timestamp
     try:
         return stamp(_in_utc(datetime.fromisoformat(timestamp)))

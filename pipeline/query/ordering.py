@@ -1,64 +1,85 @@
-"""The order of answers: the files of a period merged by time, and everything sorted by time."""
+"""
+The order of answers: the files of a period merged by time, and everything sorted by time.
+
+Sorting keeps what fits `MEMORY_BYTES`; beyond that, sorted runs go to temporary files and are merged.
+"""
 
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+import tempfile
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
 
 from pipeline.query import moments
-from pipeline.query.reading import RECORD_START, opened
+from pipeline.query.scan import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import IO
 
-    from pipeline.query.scan import Found
-    from pipeline.query.sources import Source
+MEMORY_BYTES: Final = 32 << 20
+"""Of lines that are held for sorting; what Python needs for them is about twice that."""
+RUNS_MAX: Final = 64
+"""So many runs are merged into one: each has an open file."""
 
 Key = tuple[str, str, int]
-_STAMP = slice(len(RECORD_START), len(RECORD_START) + len("2025-11-21T14:32:15.123456Z"))
+
+
+class Stream(NamedTuple):
+    """Where records come from: a file, the rows of a store, a lane."""
+
+    period: str
+    first_stamp: Callable[[], str]
+    """The timestamp of its first line, "" when that cannot be said."""
+    forwards: Callable[[], Iterator[Found]]
+    backwards: Callable[[int], Iterator[Found]]
+    """The same from the end on; only so many are wanted."""
 
 
 def key_of(found: Found) -> Key:
     """Return what records are sorted by: time, producer, number."""
     record = found.record
-    return moments.canonical(record["timestamp"]) or "", record["producer"], record["action_number"]
+    at = moments.canonical(record["timestamp"]) or ""
+    return at, str(record.get("producer", "")), _number(record.get("action_number"))
 
 
-def merged(streams: Sequence[tuple[Source, Iterator[Found]]]) -> Iterator[Found]:
+def merged(streams: Sequence[Stream]) -> Iterator[Found]:
     """
-    Yield what several files have, by time; what one file has stays in its order.
+    Yield what the streams of one period have, by time; what one has stays in its order.
 
-    A file is opened when its first line's time has come: parts that follow each other are not all open at
-    once.
+    One is opened when its first line's time has come: parts that follow each other are not all open at once.
     """
-    heap: list[tuple[str, int, Found | None]] = []
-    for index, (source, _) in enumerate(streams):
-        heapq.heappush(heap, (first_stamp(source), index, None))
+    if len(streams) == 1:
+        yield from streams[0].forwards()
+        return
+    opened: dict[int, Iterator[Found]] = {}
+    heap: list[tuple[str, int, Found | None]] = [
+        (stream.first_stamp(), index, None) for index, stream in enumerate(streams)
+    ]
+    heapq.heapify(heap)
     while heap:
         _, index, found = heapq.heappop(heap)
         if found is not None:
             yield found
-        following = next(streams[index][1], None)
+        else:
+            opened[index] = streams[index].forwards()
+        following = next(opened[index], None)
         if following is not None:
             heapq.heappush(heap, (key_of(following)[0], index, following))
 
 
-def first_stamp(source: Source) -> str:
-    """Return the timestamp of a file's first line, "" when there is none."""
-    head = bytearray()
-    try:
-        with opened(source) as raw:
-            room = bytearray(4096)
-            while len(head) < _STAMP.stop and (count := raw.readinto(memoryview(room))):
-                head += room[:count]
-    except OSError:
-        return ""  # whoever reads it says so
-    text = bytes(head[_STAMP]).decode("ascii", "replace")
-    return text if head.startswith(RECORD_START) else ""
+def merged_backwards(streams: Sequence[Stream], count: int) -> Iterator[Found]:
+    """Yield what the streams of one period have, the last ones first; no more than `count` are wanted."""
+    parts = [stream.backwards(count) for stream in reversed(streams)]
+    if len(parts) == 1:
+        return parts[0]
+    return heapq.merge(*parts, key=lambda found: key_of(found)[0], reverse=True)
 
 
 def in_order(
-    answer: Iterator[Found], *, descending: bool, limit: int | None, tail: int | None
+    answer: Iterable[Found], *, descending: bool, limit: int | None, tail: int | None
 ) -> Iterator[Found]:
     """Yield records by time, the first or last of them only if that is asked for."""
     if tail is not None:
@@ -67,4 +88,69 @@ def in_order(
     if limit is not None:
         first = heapq.nlargest if descending else heapq.nsmallest
         return iter(first(limit, answer, key=key_of))
-    return iter(sorted(answer, key=key_of, reverse=descending))
+    return _sorted(answer, descending=descending)
+
+
+class _Held(NamedTuple):
+    key: Key
+    found: bytes
+    """Line, name, offset, and the record where it is not what the line says."""
+
+
+def _sorted(answer: Iterable[Found], *, descending: bool) -> Iterator[Found]:
+    runs: list[IO[bytes]] = []
+    held: list[_Held] = []
+    size = 0
+    try:
+        for found in answer:
+            held.append(_Held(key_of(found), _packed(found)))
+            size += len(held[-1].found)
+            if size > MEMORY_BYTES:
+                runs.append(_run(sorted(held, reverse=descending)))
+                held, size = [], 0
+            if len(runs) >= RUNS_MAX:
+                runs.append(_run(_merge(runs, descending=descending)))
+                for run in runs[:-1]:
+                    run.close()
+                del runs[:-1]
+        held.sort(reverse=descending)
+        for one in heapq.merge(_merge(runs, descending=descending), held, reverse=descending):
+            yield _unpacked(one.found)
+    finally:
+        for run in runs:
+            run.close()
+
+
+def _merge(runs: Sequence[IO[bytes]], *, descending: bool) -> Iterator[_Held]:
+    return heapq.merge(*map(_read, runs), reverse=descending)
+
+
+def _run(held: Iterable[_Held]) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sorts closes it
+    file.writelines(one.found for one in held)
+    file.seek(0)
+    return file
+
+
+def _read(run: IO[bytes]) -> Iterator[_Held]:
+    while head := run.readline():
+        packed = head + run.readline()
+        yield _Held(key_of(_unpacked(packed)), packed)
+
+
+def _packed(found: Found) -> bytes:
+    about = orjson.dumps((found.name, found.offset, found.record.get("tool_name")))
+    return b"%b\n%b\n" % (about, found.line)
+
+
+def _unpacked(packed: bytes) -> Found:
+    about, line, _ = packed.split(b"\n")
+    name, offset, tool_name = orjson.loads(about)
+    record = orjson.loads(line)
+    if tool_name is not None and "tool_name" not in record:
+        record["tool_name"] = tool_name  # completed on the way
+    return Found(line, record, name, offset)
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int else 0

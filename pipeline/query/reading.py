@@ -1,5 +1,5 @@
 """
-The whole lines of a file in large pieces, plain or packed, forwards.
+The whole lines of a file in large pieces, plain or packed.
 
 One buffer is filled again and again, and a piece is good only until the next one is asked for: a new buffer
 for each MiB costs as much as finding something in it. What stands behind the last newline is a line that is
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 1 << 20
 """Of 256 KiB to 4 MiB the fastest, by a little: it stays in the processor's cache."""
-RECORD_START: Final = b'{"timestamp":"'
+LINE_BYTES_MAX: Final = 640 << 20
+"""Above what a record may take. What is longer is passed over."""
+LINE_STARTS: Final = b"{ \t\r\n"
+"""What the line of a JSON object can begin with; a block of NULs need not be kept to be judged."""
 _PACKED_BYTES: Final = 64 << 10
 
 
@@ -39,8 +42,8 @@ class Chunk(NamedTuple):
 class Raw(Protocol):
     """What bytes are read from."""
 
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer as far as there is something; 0 at the end."""
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer as far as there is something; 0 at the end. OSError when it cannot be read."""
 
     def tell(self) -> int:
         """Return how far the file on the disk is read."""
@@ -51,47 +54,50 @@ class DamagedFile(OSError):
 
 
 @contextmanager
-def opened(source: Source, start: int = 0) -> Iterator[Raw]:
-    """
-    Open a file, or what has taken its place meanwhile. OSError when neither can be.
-
-    Only a plain file can be read from anywhere but its beginning.
-    """
+def opened(source: Source) -> Iterator[tuple[Source, io.FileIO]]:
+    """Open a file, or what has taken its place meanwhile. OSError when neither can be."""
     try:
-        raw = open(source.path, "rb", buffering=0)  # noqa: SIM115 - closed below, with what unpacks it
+        raw = _open(source)
     except FileNotFoundError:
         other = twin(source)
         if other is None:
             raise
-        source, raw = other, open(other.path, "rb", buffering=0)  # noqa: SIM115
+        source, raw = other, _open(other)
     with raw:
-        if source.packing == "zst":
-            yield _Zstd(raw)
-        elif source.packing == "gz":
-            yield _Gzip(raw)
-        else:
-            yield _Plain(raw, start, source.size)
+        yield source, raw
+
+
+def _open(source: Source) -> io.FileIO:
+    if source.trouble:
+        raise OSError(source.trouble)
+    return open(source.path, "rb", buffering=0)
+
+
+def unpacking(raw: io.FileIO, packing: str, start: int, end: int) -> Raw:
+    """Return the bytes of an open file, unpacked. `start` and `end` are of plain files only."""
+    if packing and not os.fstat(raw.fileno()).st_size:
+        raise DamagedFile("a packed file is never empty")
+    if packing == "zst":
+        return _Zstd(raw)
+    return _Gzip(raw) if packing == "gz" else _Plain(raw, start, end)
 
 
 def chunks(raw: Raw, offset: int = 0) -> Iterator[Chunk]:
     """Yield the whole lines from here on. OSError when the file cannot be read or unpacked."""
-    buffer, filled, is_skipping = bytearray(CHUNK_BYTES), 0, False
+    buffer, filled = bytearray(CHUNK_BYTES), 0
     while True:
         if filled == len(buffer):
-            if not buffer.startswith(RECORD_START):
-                # No record: not kept, or a file of NULs would be held in memory whole.
-                offset, filled, is_skipping = offset + filled, 0, True
-            else:
+            if buffer[0] in LINE_STARTS and filled < LINE_BYTES_MAX:
                 buffer.extend(bytes(len(buffer)))
+            else:  # its first byte is kept, so that the line stays what it is: none of ours
+                offset, filled = offset + filled - 1, 1
+                buffer[0] = 0
         with memoryview(buffer) as view, view[filled:] as room:
-            count = raw.readinto(room) or 0
+            count = raw.readinto(room)
         if not count:
             return
         end = buffer.rfind(b"\n", filled, filled + count) + 1
         filled += count
-        if is_skipping and end:
-            # The end of a line that is no record is left in place, where it is counted as foreign.
-            is_skipping = False
         if end:
             yield Chunk(buffer, end, offset)
             buffer[: filled - end] = buffer[end:filled]
@@ -107,10 +113,10 @@ class _File:
 
 
 class _Plain(_File):
-    def __init__(self, raw: io.FileIO, start: int, size: int) -> None:
+    def __init__(self, raw: io.FileIO, start: int, end: int) -> None:
         super().__init__(raw)
         raw.seek(start)
-        self._left = max(0, size - start)
+        self._left = max(0, end - start)
 
     def readinto(self, buffer: memoryview, /) -> int:
         count = self._raw.readinto(buffer[: self._left] if self._left < len(buffer) else buffer) or 0
@@ -121,8 +127,6 @@ class _Plain(_File):
 class _Gzip(_File):
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
-        if not os.fstat(raw.fileno()).st_size:
-            raise DamagedFile("a packed file is never empty")
         self._unpacked = gzip.GzipFile(fileobj=raw, mode="rb")
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -147,8 +151,6 @@ class _Zstd(_File):
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._packed = b""
         self._data = memoryview(b"")
-        if not os.fstat(raw.fileno()).st_size:
-            raise DamagedFile("a packed file is never empty")
 
     def readinto(self, buffer: memoryview, /) -> int:
         while not self._data:

@@ -8,53 +8,35 @@ each file in its own order. So the answer is the same whether a day is plain or 
 from __future__ import annotations
 
 from collections import deque
-from datetime import date, timedelta
-from itertools import islice
+from functools import partial
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
-from pipeline.query.ordering import in_order, merged
-from pipeline.query.reading import chunks, opened
-from pipeline.query.scan import Scan
-from pipeline.query.sources import DAY_CHARS, sources
+from pipeline.query import waiting
+from pipeline.query.ordering import Stream, in_order, merged, merged_backwards
+from pipeline.query.passage import backwards, forwards, head
+from pipeline.query.scan import STAMP, START, Scan
+from pipeline.query.sources import sources
+from pipeline.query.spans import days_of, may_hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipeline.query.plan import Plan
-    from pipeline.query.question import Question
+    from pipeline.query.reading import Chunk
     from pipeline.query.report import Report
     from pipeline.query.scan import Found
     from pipeline.query.sources import Source
+    from pipeline.query.waiting import Look
 
 
 def found(plan: Plan, report: Report) -> Iterator[Found]:
     """Yield what a plan asks for, in its order."""
-    answer = _Run(plan, report).all()
-    if plan.is_ordered:
-        answer = in_order(answer, descending=plan.is_descending, limit=plan.limit, tail=plan.tail)
-    elif plan.tail is not None:
-        answer = iter(deque(answer, maxlen=plan.tail))
-    return answer if plan.limit is None else islice(answer, plan.limit)
-
-
-def days_of(question: Question) -> tuple[str, str]:
-    """
-    Return the first and the last day whose files can have what is asked for; empty: no bound.
-
-    A file's day may be that of any time zone, so moments reach one day further on both sides.
-    """
-    first = max(question.first_day, _day(question.first, -1))
-    lasts = [day for day in (question.last_day, _day(question.last, 1)) if day]
-    return first, min(lasts, default="")
-
-
-def _day(timestamp: str, days: int) -> str:
-    if not timestamp:
-        return ""
+    run = _Run(plan, report)
     try:
-        return (date.fromisoformat(timestamp[:DAY_CHARS]) + timedelta(days=days)).isoformat()
-    except OverflowError:
-        return ""
+        yield from run.answer()
+    finally:
+        run.close()
 
 
 class _Run:
@@ -62,41 +44,110 @@ class _Run:
         self._plan = plan
         self._report = report
         self._scan = Scan(plan.question, report, completes=plan.completes)
+        self._look = waiting.look(
+            plan.log_dir, report, fallback=plan.include_fallback, queue=plan.include_queue
+        )
+        self._once = waiting.Once(self._look.extents)
         self._done = 0
 
-    def all(self) -> Iterator[Found]:
-        """Yield everything that is asked for, period by period."""
-        files = sources(self._plan.log_dir, *days_of(self._plan.question), {})
-        self._report.bytes_total = sum(source.size for source in files)
-        for period in _by_period(files):
-            if len(period) == 1:
-                yield from self._in(period[0])
-            else:
-                yield from merged([(source, self._in(source)) for source in period])
+    def close(self) -> None:
+        """Let go of stores and lanes."""
+        self._look.close()
+
+    def answer(self) -> Iterator[Found]:
+        """Yield everything that is asked for, in the order that is asked for."""
+        plan = self._plan
+        periods = self._periods()
+        if plan.is_ordered:
+            every = self._forwards(periods)
+            yield from in_order(every, descending=plan.is_descending, limit=plan.limit, tail=plan.tail)
+        elif plan.tail is None:
+            yield from islice(self._forwards(periods), plan.limit)
+        elif self._scan.looks_back:
+            yield from deque(self._forwards(periods), maxlen=plan.tail)
+        else:
+            last = list(islice(self._backwards(periods, plan.tail), plan.tail))
+            yield from reversed(last)
         self._report.advance(self._report.bytes_total)
 
-    def _in(self, source: Source) -> Iterator[Found]:
-        name = source.path.name
+    def _forwards(self, periods: list[list[Stream]]) -> Iterator[Found]:
+        for streams in periods:
+            yield from self._once(merged(streams))
+
+    def _backwards(self, periods: list[list[Stream]], count: int) -> Iterator[Found]:
+        for streams in reversed(periods):
+            yield from self._once(merged_backwards(streams, count))
+
+    def _periods(self) -> list[list[Stream]]:
+        """Return the streams of each period, period by period."""
+        first_day, last_day = days_of(self._plan.question)
+        files = sources(self._plan.log_dir, first_day, last_day, self._look.cuts)
+        self._report.bytes_total = sum(source.size for source in files)
+        streams = [self._stream(source) for source in files]
+        streams += [
+            stream
+            for stream in _waiting_streams(self._look, self._scan, self._report)
+            if first_day <= stream.period[:10] and (not last_day or stream.period[:10] <= last_day)
+        ]
+        streams.sort(key=lambda stream: stream.period)
+        return [list(period) for _, period in groupby(streams, key=lambda stream: stream.period)]
+
+    def _stream(self, source: Source) -> Stream:
+        return Stream(
+            source.day.period,
+            partial(_first_stamp, source),
+            lambda: self._read(source, partial(self._records, source)),
+            lambda count: self._read(source, partial(self._last_records, source, count)),
+        )
+
+    def _read(self, source: Source, read: Callable[[], Iterator[Found]]) -> Iterator[Found]:
+        """Read a file; what is wrong with it goes to the report."""
         before = self._done
         try:
-            with opened(source) as raw:
+            if may_hold(source, self._plan.question):
                 self._report.files += 1
-                for chunk in chunks(raw):
-                    self._report.advance(self._done + raw.tell())
-                    yield from self._scan.records(chunk, name)
+                yield from read()
         except FileNotFoundError:
             pass  # retention has removed it since the directory was listed
         except OSError as error:
-            self._report.unreadable.append((name, error.strerror or str(error)))
+            self._report.unreadable.append((source.name, error.strerror or str(error)))
         self._done = before + source.size
 
+    def _records(self, source: Source) -> Iterator[Found]:
+        is_ours = head(source).startswith(START)
+        before = self._done
+        for chunk in forwards(source, progress=lambda done: self._report.advance(before + done)):
+            yield from self._scan.records(chunk, source.name, is_ours=is_ours)
 
-def _by_period(files: list[Source]) -> Iterator[list[Source]]:
-    period: list[Source] = []
-    for source in files:
-        if period and period[0].day.period != source.day.period:
-            yield period
-            period = []
-        period.append(source)
-    if period:
-        yield period
+    def _last_records(self, source: Source, count: int) -> Iterator[Found]:
+        is_ours = head(source).startswith(START)
+        pieces = backwards(source)
+        if pieces is None:
+            return reversed(deque(self._records(source), maxlen=count))
+        return (
+            one
+            for chunk in pieces
+            for one in reversed(list(self._scan.records(chunk, source.name, is_ours=is_ours)))
+        )
+
+
+def _waiting_streams(look: Look, scan: Scan, report: Report) -> Iterator[Stream]:
+    """Yield what waits in stores and lanes: of each, and each period, one stream."""
+    for period in sorted({period for period, *_ in look.extents}):
+        for name, pieces in look.pieces(period, report):
+            yield _piecewise(period, name, pieces, scan)
+
+
+def _piecewise(period: str, name: str, chunks: Callable[[], Iterable[Chunk]], scan: Scan) -> Stream:
+    def records() -> Iterator[Found]:
+        return (one for chunk in chunks() for one in scan.records(chunk, name))
+
+    return Stream(period, lambda: "", records, lambda count: reversed(deque(records(), maxlen=count)))
+
+
+def _first_stamp(source: Source) -> str:
+    try:
+        line = head(source)
+    except OSError:
+        return ""  # whoever reads it says so
+    return line[STAMP].decode("ascii", "replace") if line.startswith(START) else ""

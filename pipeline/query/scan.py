@@ -3,15 +3,20 @@ The records of large pieces of a file that are asked for.
 
 Most lines are never looked at: what the question's needles are not in cannot be a record that is asked for.
 Which condition is best to search by is seen in the first piece: the one whose needles are found least.
+
+A file whose first line begins as ours do is ours, and what does not begin so in it is no record. In any other
+file, which somebody has written by hand or with another program, each line is parsed, and an object with a
+timestamp and an action_type is a record.
 """
 
 from __future__ import annotations
 
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from pipeline.query.reading import RECORD_START
+from pipeline.query import moments
 from pipeline.query.tool_names import ToolNames
 
 if TYPE_CHECKING:
@@ -22,8 +27,14 @@ if TYPE_CHECKING:
     from pipeline.query.reading import Chunk
     from pipeline.query.report import Report
 
+START: Final = b'{"timestamp":"'
+"""What a line of ours begins with."""
+STAMP: Final = slice(len(START), len(START) + moments.STAMP_CHARS)
+"""Where the timestamp of a line of ours stands."""
+_STAMP_END: Final = b'Z",'
 _USES: Final = b'"tool_use_id":"'
 """Is in every line that a call or a result of a tool has."""
+_COMMON_MIN: Final = len("2025-11-21T1")
 
 
 class Found(NamedTuple):
@@ -46,22 +57,31 @@ class Scan:
         self._report = report
         self._completes = completes
         self._names = ToolNames() if completes or question.asks_tool_name else None
-        self._needles: tuple[bytes, ...] | None = () if completes else None
+        self._needles: tuple[bytes, ...] | None = None
         """What to search by; empty: nothing; None: not known yet."""
+        self._first, self._last = question.first.encode(), question.last.encode()
 
-    def records(self, chunk: Chunk, name: str) -> Iterator[Found]:
+    @property
+    def looks_back(self) -> bool:
+        """Whether a record can only be judged when those before it have been seen."""
+        return self._names is not None
+
+    def records(self, chunk: Chunk, name: str, *, is_ours: bool = True) -> Iterator[Found]:
         """Yield the records of a piece that are asked for."""
-        if self._needles is None:
+        if self._needles is None and is_ours:
             self._needles = self._best(chunk)
-        for line, start in candidates(chunk, self._needles):
-            record = self.examine(line)
+        lines = candidates(chunk, self._needles or () if is_ours else ())
+        if is_ours and self._question.has_span and self._names is None:
+            lines = self._in_span(lines)
+        for line, start in lines:
+            record = self._asked(line, is_ours=is_ours)
             if record is not None:
                 yield Found(line, record, name, chunk.offset + start)
 
-    def examine(self, line: bytes) -> Record | None:
+    def _asked(self, line: bytes, *, is_ours: bool) -> Record | None:
         """Return the record in a line if it is asked for."""
         question = self._question
-        record = record_of(line)
+        record = own_record(line) if is_ours else foreign_record(line)
         if record is None:
             self._report.foreign_lines += 1
             return None
@@ -72,33 +92,53 @@ class Scan:
             return None
         return asked if self._completes else record
 
+    def _in_span(self, lines: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+        first, last = self._first, self._last
+        for line, start in lines:
+            at = line[STAMP]
+            if first <= at and (not last or at <= last):
+                yield line, start
+
     def _best(self, chunk: Chunk) -> tuple[bytes, ...]:
         """Return the needles of the condition that fewest lines can fulfil."""
-        conditions = self._question.conditions
         if self._names is not None:
             # Calls have to be seen as well as what they complete.
-            asking = [one.needles for one in conditions if one.asks_tool_name]
-            return (*asking[0], _USES) if all(asking) else ()
-        choices = [one.needles for one in conditions if one.needles]
+            asking = [one.needles for one in self._question.conditions if one.asks_tool_name]
+            return (*asking[0], _USES) if asking and all(asking) and not self._completes else ()
+        choices = [one.needles for one in self._question.conditions if one.needles]
+        ends = [self._question.first, self._question.last]
+        same = commonprefix(ends)  # noqa: RUF071 - of texts, not of paths
+        if len(same) >= _COMMON_MIN:
+            choices.append((START + same.encode(),))
         return min(choices, key=lambda needles: _hits(chunk, needles), default=())
 
 
-def record_of(line: bytes) -> Record | None:
-    """Return the record that a line is, None when it is none: it begins with the four common fields."""
-    if not line.startswith(RECORD_START):
+def own_record(line: bytes) -> Record | None:
+    """Return the record that a line of a file of ours is, None when it is none."""
+    if not line.startswith(START) or line[STAMP.stop - 1 : STAMP.stop + 2] != _STAMP_END:
         return None
     try:
         record = orjson.loads(line)
     except ValueError:
         return None
     is_record = (
-        type(record) is dict
-        and isinstance(record.get("timestamp"), str)
-        and isinstance(record.get("action_type"), str)
+        isinstance(record.get("action_type"), str)
         and type(record.get("action_number")) is int
         and isinstance(record.get("producer"), str)
     )
     return record if is_record else None
+
+
+def foreign_record(line: bytes) -> Record | None:
+    """Return the record that a line of any other file is, None when it is none."""
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        return None
+    if type(record) is not dict or not isinstance(record.get("action_type"), str):
+        return None
+    at = record.get("timestamp")
+    return record if isinstance(at, str) and moments.canonical(at) else None
 
 
 def candidates(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:

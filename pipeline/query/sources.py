@@ -9,6 +9,7 @@ file, it ends there: what stands behind was delivered again.
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ class Source:
     packing: str
     size: int
     """Up to where it is read, as it stands on the disk."""
+    trouble: str = ""
+    """Why it cannot be read, if that is known already."""
 
     @property
     def name(self) -> str:
@@ -107,5 +110,7 @@ def _measured(path: Path, day: DayName, packing: str, cuts: Mapping[tuple[str, i
         found = path.stat()
     except OSError:
         return source  # packed or removed since the directory was listed; who opens it sees
+    # Opening a FIFO would wait for somebody to write to it.
+    trouble = "" if stat.S_ISREG(found.st_mode) else "not a regular file"
     cut = cuts.get((path.name, found.st_dev, found.st_ino), found.st_size)
-    return replace(source, size=min(cut, found.st_size))
+    return replace(source, size=min(cut, found.st_size), trouble=trouble)

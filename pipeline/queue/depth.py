@@ -78,7 +78,7 @@ def measure(parent: Path) -> Depth:
 
 
 def _add_lane(depth: Depth, directory: Path) -> None:
-    written = _written(directory)
+    written = written_in(directory)
     waiting = [
         (path, start)
         for serial, path in chain.segments_in(directory).items()
@@ -101,7 +101,7 @@ def _add_segment(depth: Depth, path: Path, serial: int, written: int) -> int:
             depth.disk_bytes += size
         else:
             depth.memory_bytes += size
-        return _add_records(depth, fd, header, _offset_in(serial, written))
+        return _add_records(depth, fd, header, offset_in(serial, written))
     except LaneError:
         depth.unknown_lanes += 1
     except OSError:
@@ -125,7 +125,7 @@ def _add_records(depth: Depth, fd: int, header: Header, offset: int) -> int:
     return start
 
 
-def _offset_in(serial: int, written: int) -> int:
+def offset_in(serial: int, written: int) -> int:
     """Return the offset in a segment up to which it is written."""
     written_serial, offset = written >> OFFSET_BITS, written & OFFSET_MASK
     if serial < written_serial:
@@ -140,7 +140,8 @@ def _count_lines(fd: int, start: int, end: int) -> int:
     return lines if len(sample) == end - start else round(lines * (end - start) / max(1, len(sample)))
 
 
-def _written(directory: Path) -> int:
+def written_in(directory: Path) -> int:
+    """Return the position up to which a lane is written, 0 when it does not say."""
     try:
         data = (directory / "position").read_bytes()
     except OSError:
