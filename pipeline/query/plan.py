@@ -24,3 +24,16 @@ class Plan:
     is_descending: bool = False
     limit: int | None = None
     tail: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether each record of the files of some days is asked for, as it stands there, in any order."""
+        question = self.question
+        asks = question.conditions or question.has_span or self.completes
+        return not (
+            asks
+            or self.include_fallback
+            or self.include_queue
+            or self.limit is not None
+            or self.tail is not None
+        )

@@ -1,71 +1,97 @@
 """
 SQL over the records, by DuckDB; Arrow and Parquet by the same way.
 
-DuckDB reads the files itself where each line of them is asked for, which takes no longer than DuckDB alone.
-Otherwise the records that are asked for are put into a temporary file first.
+DuckDB takes the columns and their types from a sample of the records. Where that does not do, because a field
+is rare or of several kinds, it is asked again with columns by all records, and at last over the records as
+this library reads them.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-import tempfile
+import re
 import weakref
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.errors import QueryError
 from pipeline.query.report import Report
-from pipeline.query.run import found
+from pipeline.query.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.query.plan import Plan
 
 EXTRA: Final = "pip install 'lossless-pipeline[query]'"
+_ALL_COLUMNS: Final = re.compile(r"(?<!count\()\*|^\s*(?:from|describe|summarize|show)\b", re.IGNORECASE)
+"""An answer that shows which fields there are: then the rare ones are wanted, too."""
+_ATTEMPTS: Final = ((True, True), (False, True), (False, False))
+"""(columns by a sample, files as they are)."""
+
+Answer = TypeVar("Answer")
 
 
 def answer(plan: Plan, text: str, report: Report | None) -> Any:
-    """Return what DuckDB answers, as a relation."""
-    connection, duckdb = _connected(plan, report)
-    try:
-        return connection.sql(text)
-    except duckdb.Error as error:
-        raise QueryError("DuckDB does not take this", where="sql", cause=error) from error
+    """Return what DuckDB answers, as a relation that keeps its rows."""
+    attempts = _ATTEMPTS[1:] if _ALL_COLUMNS.search(text) else _ATTEMPTS
+    return _asked(plan, report, lambda connection: _kept(connection.sql(text)), attempts)
 
 
 def arrow_table(plan: Plan, report: Report | None) -> Any:
     """Return the records as a pyarrow Table."""
     _imported("pyarrow")
-    return _connected(plan, report)[0].sql("SELECT * FROM records").to_arrow_table()
+    every = "SELECT * FROM records"
+    return _asked(plan, report, lambda connection: connection.sql(every).to_arrow_table(), _ATTEMPTS[1:])
 
 
 def write_parquet(plan: Plan, path: str | os.PathLike[str], report: Report | None) -> int:
     """Write the records to a Parquet file, and return how many there are."""
-    connection, _ = _connected(plan, report)
-    connection.sql("SELECT * FROM records").write_parquet(os.fspath(path), compression="zstd")
-    return int(connection.sql("SELECT count(*) FROM records").fetchone()[0])
+    target = os.fspath(path)
+
+    def write(connection: Any) -> int:
+        connection.sql("SELECT * FROM records").write_parquet(target, compression="zstd")
+        written = connection.execute("SELECT count(*) FROM read_parquet(?)", [target]).fetchall()
+        return int(written[0][0])
+
+    return _asked(plan, report, write, _ATTEMPTS[1:])
 
 
-def _connected(plan: Plan, report: Report | None) -> tuple[Any, Any]:
+def _asked(
+    plan: Plan,
+    report: Report | None,
+    ask: Callable[[Any], Answer],
+    attempts: tuple[tuple[bool, bool], ...],
+) -> Answer:
     duckdb = _imported("duckdb")
-    connection = duckdb.connect()
-    handle, path = tempfile.mkstemp(prefix="pipeline-query-", suffix=".jsonl")
-    weakref.finalize(connection, _remove, path)
-    with open(handle, "wb") as file:
-        file.writelines(one.line + b"\n" for one in found(plan, report or Report()))
-    connection.execute(
-        f"CREATE VIEW records AS SELECT * FROM read_ndjson('{path}', sample_size=-1)"  # noqa: S608 - our own path
-    )
-    return connection, duckdb
+    connection, noted = duckdb.connect(), report or Report()
+    table = Table(plan, noted)
+    weakref.finalize(connection, table.close)
+    for is_sampled, trusts_files in attempts:
+        is_last = (is_sampled, trusts_files) == attempts[-1]
+        try:
+            table.define(connection, is_sampled=is_sampled, trusts_files=trusts_files)
+            found = ask(connection)
+        except duckdb.Error as error:
+            if is_last or isinstance(error, duckdb.ParserException):
+                raise QueryError("DuckDB does not take this", where="sql", cause=error) from error
+        else:
+            if report is None and noted.unreadable:
+                name, why = noted.unreadable[0]
+                raise QueryError("not everything could be read", where=name, cause=why)
+            return found
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)
+def _kept(relation: Any) -> Any:
+    """Return a relation with its rows, so that whatever is wrong is known by now."""
+    if relation is None:
+        return None  # a statement without an answer
+    materialize = getattr(relation, "materialize", None)
+    return materialize() if materialize is not None else relation.execute()
 
 
 def _imported(name: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ImportError as error:

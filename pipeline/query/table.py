@@ -1,0 +1,117 @@
+"""
+The table `records` for DuckDB.
+
+A file that has nothing but records, all of which are asked for, is read by DuckDB itself. Of everything else
+the lines of the records are put into a temporary file, and DuckDB reads that.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.query.blocks import blocks_of
+from pipeline.query.passage import forwards
+from pipeline.query.run import found
+from pipeline.query.scan import START, own_record
+from pipeline.query.sources import sources
+from pipeline.query.spans import days_of
+
+if TYPE_CHECKING:
+    from pipeline.query.plan import Plan
+    from pipeline.query.reading import Chunk
+    from pipeline.query.report import Report
+    from pipeline.query.sources import Source
+
+STAMP_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""So that timestamps are TIMESTAMP, in UTC: those with a zone are of no use in Python without pytz."""
+_WITHOUT_RECORDS: Final = (
+    "SELECT * FROM (SELECT NULL::TIMESTAMP AS timestamp, NULL::VARCHAR AS action_type, NULL::BIGINT AS"
+    " action_number, NULL::VARCHAR AS producer, NULL::VARCHAR AS session_id, NULL::VARCHAR AS trace_id,"
+    " NULL::VARCHAR AS status, NULL::VARCHAR AS level, NULL::VARCHAR AS tool_name, NULL::DOUBLE AS"
+    " duration_ms) WHERE false"
+)
+
+
+class Table:
+    """What DuckDB is to read."""
+
+    def __init__(self, plan: Plan, report: Report) -> None:
+        self._plan = plan
+        self._report = report
+        self._spill = ""
+
+    def define(self, connection: Any, *, is_sampled: bool, trusts_files: bool) -> None:
+        """Make the table: columns by a sample or by all records, files as they are or looked through."""
+        paths = self._files() if trusts_files else None
+        if paths is None:
+            paths = [self._spilled()]
+        if not any(os.path.getsize(path) for path in paths):
+            connection.execute(f"CREATE OR REPLACE VIEW records AS {_WITHOUT_RECORDS}")
+            return
+        names = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        sample = "" if is_sampled else ", sample_size=-1, maximum_sample_files=2147483647"
+        connection.execute(
+            "CREATE OR REPLACE VIEW records AS SELECT * FROM"  # noqa: S608 - names of files, quoted
+            f" read_ndjson([{names}], timestampformat='{STAMP_FORMAT}'{sample})"
+        )
+
+    def close(self) -> None:
+        """Remove what was put into a temporary file."""
+        if self._spill:
+            with suppress(OSError):
+                os.unlink(self._spill)
+            self._spill = ""
+
+    def _files(self) -> list[str] | None:
+        """Return the files that DuckDB can read for us, None when one needs to be looked through."""
+        from pipeline.query import waiting
+
+        plan = self._plan
+        if not plan.is_everything:
+            return None
+        look = waiting.look(plan.log_dir, self._report, fallback=False, queue=False)
+        look.close()
+        chosen = [one for one in sources(plan.log_dir, *days_of(plan.question), look.cuts) if one.size]
+        if any(one.path.name in {name for name, *_ in look.cuts} for one in chosen):
+            return None
+        return [str(one.path) for one in chosen] if all(map(has_only_records, chosen)) else None
+
+    def _spilled(self) -> str:
+        if not self._spill:
+            handle, self._spill = tempfile.mkstemp(prefix="pipeline-query-", suffix=".jsonl")
+            with open(handle, "wb") as file:
+                file.writelines(one.line + b"\n" for one in found(self._plan, self._report))
+        return self._spill
+
+
+def has_only_records(source: Source) -> bool:
+    """Tell whether every line of a file is a record, by its manifest or by how each line begins."""
+    if source.trouble or set(str(source.path)) & set("*?[{"):  # DuckDB takes these for patterns
+        return False
+    blocks = blocks_of(source.path.parent, source.stem)
+    covered = blocks[-1].end if blocks and all(block.is_proven for block in blocks) else 0
+    try:
+        if source.packing:
+            return bool(covered) or all(map(_begin_well, forwards(source)))
+        if covered > source.size:
+            return False
+        end = covered
+        for chunk in forwards(source, covered):
+            if not (_are_records(chunk) if covered else _begin_well(chunk)):
+                return False
+            end = chunk.offset + chunk.end
+    except OSError:
+        return False
+    return end == source.size  # behind it would be half a line
+
+
+def _begin_well(chunk: Chunk) -> bool:
+    data, end, _ = chunk
+    return data.startswith(START) and data.count(b"\n" + START, 0, end) + 1 == data.count(b"\n", 0, end)
+
+
+def _are_records(chunk: Chunk) -> bool:
+    return all(own_record(line) is not None for line in bytes(chunk.data[: chunk.end - 1]).split(b"\n"))
