@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.query.facts import Record
     from pipeline.query.grouping import Group
     from pipeline.query.scan import Found
+
+_RECORD = attrgetter("record")
 
 
 class LogQueryEngine:
@@ -106,7 +110,7 @@ class LogQueryEngine:
 
     def iter(self, report: Report | None = None) -> Iterator[Record]:
         """Yield the records one by one, however many there are."""
-        return (one.record for one in self._found(report))
+        return map(_RECORD, self._found(report))
 
     def iter_lines(self, report: Report | None = None) -> Iterator[Found]:
         """Yield (line, record, name, offset): the bytes as stored, and where they stand."""
@@ -173,10 +177,15 @@ class LogQueryEngine:
 
     def _found(self, report: Report | None) -> Iterator[Found]:
         noted = report or Report()
-        yield from found(self._plan, noted)
-        if report is None and noted.unreadable:
-            name, why = noted.unreadable[0]
-            raise QueryError("not everything could be read", where=name, cause=why)
+        return chain(found(self._plan, noted), () if report else _complete_or_error(noted))
+
+
+def _complete_or_error(report: Report) -> Iterator[Found]:
+    """Yield nothing; QueryError when something could not be read."""
+    if report.unreadable:
+        name, why = report.unreadable[0]
+        raise QueryError("not everything could be read", where=name, cause=why)
+    yield from ()
 
 
 def _count(value: object, where: str) -> int:

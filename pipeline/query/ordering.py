@@ -46,14 +46,12 @@ def key_of(found: Found) -> Key:
 
 
 def merged(streams: Sequence[Stream]) -> Iterator[Found]:
-    """
-    Yield what the streams of one period have, by time; what one has stays in its order.
+    """Return what the streams of one period have, by time; what one has stays in its order."""
+    return _merged(streams) if len(streams) > 1 else streams[0].forwards()
 
-    One is opened when its first line's time has come: parts that follow each other are not all open at once.
-    """
-    if len(streams) == 1:
-        yield from streams[0].forwards()
-        return
+
+def _merged(streams: Sequence[Stream]) -> Iterator[Found]:
+    # One is opened when its first line's time has come: of parts that follow each other, few are open at once.
     opened: dict[int, Iterator[Found]] = {}
     heap: list[tuple[str, int, Found | None]] = [
         (stream.first_stamp(), index, None) for index, stream in enumerate(streams)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.query.frames import Frame
+    from pipeline.query.reading import Raw
     from pipeline.query.sources import Source
 
 FIRST_BYTES: Final = 64 << 10
@@ -23,29 +24,28 @@ Range = tuple[int, int]
 def forwards(
     source: Source,
     start: int = 0,
-    ranges: Callable[[Source], Sequence[Range] | None] = lambda _: None,
+    ranges: Sequence[Range] | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Iterator[Chunk]:
     """
-    Yield the whole lines of a file.
+    Yield the whole lines of a file from a line's beginning on, or of some ranges of whole lines.
 
-    `ranges` may name the only parts (of whole lines, in unpacked bytes) that are wanted; `progress` is told
-    how many bytes of the file are done. OSError when it cannot be read.
+    Both are in unpacked bytes. `progress` is told how many bytes of the file are done. OSError when it cannot
+    be read.
     """
     with opened(source) as (file, raw):
-        wanted = ranges(file)
-        if wanted is not None and (
-            not file.packing or (file.packing == "zst" and frames_of(raw) is not None)
-        ):
-            for chunk in _pick(raw, file, wanted):
-                yield chunk
-                progress(raw.tell())
+        frames = frames_of(raw) if ranges is not None and file.packing == "zst" else None
+        if ranges is not None and (frames is not None or not file.packing):
+            for bytes_in, offset in _parts(raw, frames, file.size, ranges):
+                for chunk in chunks(bytes_in, offset):
+                    progress(raw.tell())
+                    yield chunk
             return
         bytes_in = unpacking(raw, file.packing, start, file.size)
         for chunk in chunks(bytes_in, 0 if file.packing else start):
+            progress(bytes_in.tell())
             if chunk.offset + chunk.end > start:
                 yield chunk if chunk.offset >= start else _without_head(chunk, start)
-            progress(bytes_in.tell())
 
 
 def head(source: Source) -> bytes:
@@ -58,23 +58,24 @@ def head(source: Source) -> bytes:
     return found
 
 
-def backwards(source: Source) -> Iterator[Chunk] | None:
-    """Yield the whole lines of a file, the last ones first; None when it can only be read forwards."""
+def backwards(source: Source, ranges: Sequence[Range] | None = None) -> Iterator[Chunk] | None:
+    """Yield the whole lines of a file, or of ranges, the last first; None when it is read forwards only."""
     with opened(source) as (file, raw):
         if file.packing == "gz" or (file.packing and frames_of(raw) is None):
             return None
-    return _backwards(source)
+    return _backwards(source, ranges)
 
 
-def _backwards(source: Source) -> Iterator[Chunk]:
+def _backwards(source: Source, ranges: Sequence[Range] | None) -> Iterator[Chunk]:
     with opened(source) as (file, raw):
-        frames = (frames_of(raw) or []) if file.packing == "zst" else []
-        packed = ((unpacked(raw, frame), frame.offset) for frame in reversed(frames))
-        yield from whole_lines(packed if file.packing else _pieces(raw, file.size))
+        frames = (frames_of(raw) or []) if file.packing == "zst" else None
+        size = file.size if frames is None else frames[-1].end if frames else 0
+        for start, end in reversed(ranges if ranges is not None else [(0, size)]):
+            yield from whole_lines(_pieces(raw, frames, start, min(end, size)), start)
 
 
-def whole_lines(pieces: Iterable[tuple[bytes, int]]) -> Iterator[Chunk]:
-    """Yield whole lines, the last ones first, out of pieces that come in that order."""
+def whole_lines(pieces: Iterable[tuple[bytes, int]], begin: int = 0) -> Iterator[Chunk]:
+    """Yield whole lines, the last ones first, out of pieces that come in that order, down to `begin`."""
     behind: list[bytes] | None = None
     for piece, start in pieces:
         data = piece
@@ -83,8 +84,8 @@ def whole_lines(pieces: Iterable[tuple[bytes, int]]) -> Iterator[Chunk]:
             if not cut:
                 continue
             data, behind = data[:cut], []
-        first = data.find(b"\n") + 1 if start else 0
-        if start and not first:
+        first = data.find(b"\n") + 1 if start > begin else 0
+        if start > begin and not first:
             behind.append(data)
             continue
         lines = bytearray(b"".join([data[first:], *reversed(behind)]))
@@ -93,10 +94,18 @@ def whole_lines(pieces: Iterable[tuple[bytes, int]]) -> Iterator[Chunk]:
         behind = [data[:first]]
 
 
-def _pieces(raw: io.FileIO, size: int) -> Iterator[tuple[bytes, int]]:
-    end, reach = size, FIRST_BYTES
-    while end > 0:
-        start = max(0, end - reach)
+def _pieces(
+    raw: io.FileIO, frames: Sequence[Frame] | None, begin: int, end: int
+) -> Iterator[tuple[bytes, int]]:
+    """Yield (bytes, offset) of a range from its end on."""
+    if frames is not None:
+        for frame in reversed([frame for frame in frames if frame.offset < end and begin < frame.end]):
+            start = max(begin, frame.offset)
+            yield unpacked(raw, frame)[start - frame.offset : end - frame.offset], start
+        return
+    reach = FIRST_BYTES
+    while end > begin:
+        start = max(begin, end - reach)
         raw.seek(start)
         data = bytearray()
         while len(data) < end - start and (more := raw.read(end - start - len(data))):
@@ -105,28 +114,22 @@ def _pieces(raw: io.FileIO, size: int) -> Iterator[tuple[bytes, int]]:
         end, reach = start, CHUNK_BYTES
 
 
-def _pick(raw: io.FileIO, source: Source, wanted: Sequence[Range]) -> Iterator[Chunk]:
-    if not source.packing:
-        for start, end in wanted:
-            yield from chunks(unpacking(raw, "", start, min(end, source.size)), start)
-        return
-    for frames, start, end in _runs(frames_of(raw) or [], wanted):
-        yield from chunks(Frames(raw, frames, start, end), start)
-
-
-def _runs(frames: Sequence[Frame], wanted: Sequence[Range]) -> Iterator[tuple[list[Frame], int, int]]:
-    """Yield frames that follow each other and hold wanted ranges, and the first and last wanted byte."""
-    run: list[Frame] = []
-    start = end = 0
-    for first, last in wanted:
-        held = [frame for frame in frames if frame.offset < last and first < frame.end]
-        if run and held and held[0].offset > run[-1].end:
-            yield run, start, end
-            run = []
-        start, end = (start if run else first), last
-        run += [frame for frame in held if frame not in run]
-    if run:
-        yield run, start, end
+def _parts(
+    raw: io.FileIO, frames: Sequence[Frame] | None, size: int, ranges: Sequence[Range]
+) -> Iterator[tuple[Raw, int]]:
+    """Yield (bytes, offset) of each range, those that follow each other as one."""
+    joined: list[Range] = []
+    for start, end in ranges:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    for start, end in joined:
+        if frames is None:
+            yield unpacking(raw, "", start, min(end, size)), start
+        else:
+            held = [frame for frame in frames if frame.offset < end and start < frame.end]
+            yield Frames(raw, held, start, end), start
 
 
 def _without_head(chunk: Chunk, start: int) -> Chunk:

@@ -12,7 +12,6 @@ from pipeline.query.conditions import Condition, contains, matches, texts_of, to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.query.facts import Record
 
 FIELDS: Final = {
     "action_types": "action_type",
@@ -47,10 +46,6 @@ class Question:
     def has_span(self) -> bool:
         """Whether it asks for moments, and not only for days."""
         return bool(self.first or self.last)
-
-    def holds(self, record: Record) -> bool:
-        """Tell whether a record is what is asked for, its time aside."""
-        return all(condition.holds(record) for condition in self.conditions)
 
     def is_in_span(self, timestamp: str) -> bool:
         """Tell whether a record's timestamp is within the moments asked for."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING
 
 from pipeline.query import waiting
 from pipeline.query.ordering import Stream, in_order, merged, merged_backwards
 from pipeline.query.passage import backwards, forwards, head
+from pipeline.query.pruning import Pruner
 from pipeline.query.scan import STAMP, START, Scan
 from pipeline.query.sources import sources
 from pipeline.query.spans import days_of, may_hold
@@ -31,12 +32,17 @@ if TYPE_CHECKING:
 
 
 def found(plan: Plan, report: Report) -> Iterator[Found]:
-    """Yield what a plan asks for, in its order."""
+    """Return what a plan asks for, in its order."""
     run = _Run(plan, report)
+    answer = chain(run.answer(), run.ending())  # no generator: each that passes it on costs every record
+    return _closing(answer, run.look) if run.look.stores or run.look.unwritten else answer
+
+
+def _closing(answer: Iterator[Found], look: Look) -> Iterator[Found]:
     try:
-        yield from run.answer()
+        yield from answer
     finally:
-        run.close()
+        look.close()
 
 
 class _Run:
@@ -44,49 +50,49 @@ class _Run:
         self._plan = plan
         self._report = report
         self._scan = Scan(plan.question, report, completes=plan.completes)
-        self._look = waiting.look(
+        self.look = waiting.look(
             plan.log_dir, report, fallback=plan.include_fallback, queue=plan.include_queue
         )
-        self._once = waiting.Once(self._look.extents)
+        self._once = waiting.Once(self.look.extents)
+        self._pruner = Pruner(plan.log_dir, plan.question)
         self._done = 0
 
-    def close(self) -> None:
-        """Let go of stores and lanes."""
-        self._look.close()
+    def ending(self) -> Iterator[Found]:
+        """Say that all is done; yields nothing."""
+        self._report.advance(self._report.bytes_total)
+        yield from ()
 
     def answer(self) -> Iterator[Found]:
-        """Yield everything that is asked for, in the order that is asked for."""
+        """Return everything that is asked for, in the order that is asked for."""
         plan = self._plan
         periods = self._periods()
         if plan.is_ordered:
             every = self._forwards(periods)
-            yield from in_order(every, descending=plan.is_descending, limit=plan.limit, tail=plan.tail)
-        elif plan.tail is None:
-            yield from islice(self._forwards(periods), plan.limit)
-        elif self._scan.looks_back:
-            yield from deque(self._forwards(periods), maxlen=plan.tail)
-        else:
-            last = list(islice(self._backwards(periods, plan.tail), plan.tail))
-            yield from reversed(last)
-        self._report.advance(self._report.bytes_total)
+            return in_order(every, descending=plan.is_descending, limit=plan.limit, tail=plan.tail)
+        if plan.tail is None:
+            return islice(self._forwards(periods), plan.limit)
+        if self._scan.looks_back:
+            return iter(deque(self._forwards(periods), maxlen=plan.tail))
+        last = list(islice(self._backwards(periods, plan.tail), plan.tail))
+        return reversed(last)
 
     def _forwards(self, periods: list[list[Stream]]) -> Iterator[Found]:
-        for streams in periods:
-            yield from self._once(merged(streams))
+        return chain.from_iterable(self._once(merged(streams)) for streams in periods)
 
     def _backwards(self, periods: list[list[Stream]], count: int) -> Iterator[Found]:
-        for streams in reversed(periods):
-            yield from self._once(merged_backwards(streams, count))
+        return chain.from_iterable(
+            self._once(merged_backwards(streams, count)) for streams in reversed(periods)
+        )
 
     def _periods(self) -> list[list[Stream]]:
         """Return the streams of each period, period by period."""
         first_day, last_day = days_of(self._plan.question)
-        files = sources(self._plan.log_dir, first_day, last_day, self._look.cuts)
+        files = sources(self._plan.log_dir, first_day, last_day, self.look.cuts)
         self._report.bytes_total = sum(source.size for source in files)
         streams = [self._stream(source) for source in files]
         streams += [
             stream
-            for stream in _waiting_streams(self._look, self._scan, self._report)
+            for stream in _waiting_streams(self.look, self._scan, self._report)
             if first_day <= stream.period[:10] and (not last_day or stream.period[:10] <= last_day)
         ]
         streams.sort(key=lambda stream: stream.period)
@@ -116,12 +122,15 @@ class _Run:
     def _records(self, source: Source) -> Iterator[Found]:
         is_ours = head(source).startswith(START)
         before = self._done
-        for chunk in forwards(source, progress=lambda done: self._report.advance(before + done)):
+        ranges = self._pruner.ranges(source) if is_ours and not self._scan.looks_back else None
+        progress = lambda done: self._report.advance(before + done)  # noqa: E731 - it is one
+        for chunk in forwards(source, ranges=ranges, progress=progress):
             yield from self._scan.records(chunk, source.name, is_ours=is_ours)
 
     def _last_records(self, source: Source, count: int) -> Iterator[Found]:
         is_ours = head(source).startswith(START)
-        pieces = backwards(source)
+        ranges = self._pruner.ranges(source) if is_ours else None
+        pieces = backwards(source, ranges)
         if pieces is None:
             return reversed(deque(self._records(source), maxlen=count))
         return (

@@ -11,12 +11,14 @@ timestamp and an action_type is a record.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from pipeline.query import moments
+from pipeline.query.conditions import all_of
 from pipeline.query.tool_names import ToolNames
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ STAMP: Final = slice(len(START), len(START) + moments.STAMP_CHARS)
 _STAMP_END: Final = b'Z",'
 _USES: Final = b'"tool_use_id":"'
 """Is in every line that a call or a result of a tool has."""
-_COMMON_MIN: Final = len("2025-11-21T1")
+_COMMON: Final = itemgetter("action_type", "action_number", "producer")
+_SAME_MIN: Final = len("2025-11-21T1")
 
 
 class Found(NamedTuple):
@@ -57,9 +60,12 @@ class Scan:
         self._report = report
         self._completes = completes
         self._names = ToolNames() if completes or question.asks_tool_name else None
+        self._complete = None if self._names is None else self._names.complete
+        conditions = question.conditions
+        self._holds = all_of(conditions).holds if conditions else None
         self._needles: tuple[bytes, ...] | None = None
         """What to search by; empty: nothing; None: not known yet."""
-        self._first, self._last = question.first.encode(), question.last.encode()
+        self._first, self._last = question.first.encode(), question.last.encode() or b"~"
 
     @property
     def looks_back(self) -> bool:
@@ -71,33 +77,22 @@ class Scan:
         if self._needles is None and is_ours:
             self._needles = self._best(chunk)
         lines = candidates(chunk, self._needles or () if is_ours else ())
-        if is_ours and self._question.has_span and self._names is None:
-            lines = self._in_span(lines)
-        for line, start in lines:
-            record = self._asked(line, is_ours=is_ours)
-            if record is not None:
-                yield Found(line, record, name, chunk.offset + start)
-
-    def _asked(self, line: bytes, *, is_ours: bool) -> Record | None:
-        """Return the record in a line if it is asked for."""
-        question = self._question
-        record = own_record(line) if is_ours else foreign_record(line)
-        if record is None:
-            self._report.foreign_lines += 1
-            return None
-        asked = record if self._names is None else self._names.complete(record)
-        if question.has_span and not question.is_in_span(record["timestamp"]):
-            return None
-        if not question.holds(asked):
-            return None
-        return asked if self._completes else record
-
-    def _in_span(self, lines: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+        has_span = self._question.has_span
+        looks_first = has_span and is_ours and self._names is None
+        in_span = self._question.is_in_span if has_span and not looks_first else None
+        record_of = own_record if is_ours else foreign_record
         first, last = self._first, self._last
+        holds, complete, base = self._holds, self._complete, chunk.offset
         for line, start in lines:
-            at = line[STAMP]
-            if first <= at and (not last or at <= last):
-                yield line, start
+            if looks_first and not first <= line[STAMP] <= last:
+                continue
+            record = record_of(line)
+            if record is None:
+                self._report.foreign_lines += 1
+                continue
+            asked = record if complete is None else complete(record)
+            if (in_span is None or in_span(record["timestamp"])) and (holds is None or holds(asked)):
+                yield Found(line, asked if self._completes else record, name, base + start)
 
     def _best(self, chunk: Chunk) -> tuple[bytes, ...]:
         """Return the needles of the condition that fewest lines can fulfil."""
@@ -108,7 +103,7 @@ class Scan:
         choices = [one.needles for one in self._question.conditions if one.needles]
         ends = [self._question.first, self._question.last]
         same = commonprefix(ends)  # noqa: RUF071 - of texts, not of paths
-        if len(same) >= _COMMON_MIN:
+        if len(same) >= _SAME_MIN:
             choices.append((START + same.encode(),))
         return min(choices, key=lambda needles: _hits(chunk, needles), default=())
 
@@ -121,11 +116,11 @@ def own_record(line: bytes) -> Record | None:
         record = orjson.loads(line)
     except ValueError:
         return None
-    is_record = (
-        isinstance(record.get("action_type"), str)
-        and type(record.get("action_number")) is int
-        and isinstance(record.get("producer"), str)
-    )
+    try:
+        action_type, number, producer = _COMMON(record)
+    except KeyError:
+        return None
+    is_record = type(action_type) is str and type(number) is int and type(producer) is str
     return record if is_record else None
 
 

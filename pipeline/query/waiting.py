@@ -192,9 +192,12 @@ def look(log_dir: Path, report: Report, *, fallback: bool, queue: bool) -> Look:
     for path in _stores(log_dir):
         try:
             store = Store(path)
-            stores.append(store)
             cuts |= store.cut_marks()
-            extents += store.extents() if fallback else ()
+            if fallback:
+                stores.append(store)
+                extents += store.extents()
+            else:
+                store.close()
         except sqlite3.Error as error:
             report.unreadable.append((str(path), str(error)))
     return Look(stores, cuts, unwritten, extents)

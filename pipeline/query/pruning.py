@@ -1,0 +1,105 @@
+"""Which parts of a file can have what is asked for: by the blocks of its manifest and their index."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from pipeline.query.blocks import blocks_of
+from pipeline.query.frames import frames_of, unpacked
+from pipeline.query.index import ID_FIELDS, Index, Summary, id_of
+from pipeline.query.reading import opened
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pipeline.query.blocks import Block
+    from pipeline.query.frames import Frame
+    from pipeline.query.passage import Range
+    from pipeline.query.question import Question
+    from pipeline.query.sources import Source
+
+INDEX_BYTES: Final = 8 << 20
+"""A question makes as much of a missing index as takes about a tenth of a second; the next one goes on."""
+SMALL_BYTES: Final = 1 << 20
+"""A file that is not longer is read whole."""
+ALL_BYTES: Final = 1 << 62
+
+
+class Pruner:
+    """Names the parts of files that a question has to be asked of."""
+
+    def __init__(self, log_dir: Path, question: Question) -> None:
+        self._log_dir = log_dir
+        self._question = question
+        self._ids: list[frozenset[int]] = []
+        self._types: list[frozenset[str]] = []
+        for condition in question.conditions:
+            fields = {field for field, _ in condition.keys}
+            if condition.keys and fields <= set(ID_FIELDS):
+                self._ids.append(frozenset(id_of(field, text) for field, text in condition.keys))
+            elif fields == {"action_type"}:
+                self._types.append(frozenset(text for _, text in condition.keys))
+        self._is_of_use = bool(self._ids or self._types or question.has_span)
+
+    def ranges(self, source: Source) -> list[Range] | None:
+        """Return the parts, of whole lines, in unpacked bytes; None for all of it. OSError as reading."""
+        if not self._is_of_use or source.packing == "gz" or source.size <= SMALL_BYTES:
+            return None
+        index, blocks = indexed(self._log_dir, source, INDEX_BYTES)
+        if not blocks:
+            return None
+        rest = (blocks[-1].end, ALL_BYTES if source.packing else source.size)
+        parts = [(block.offset, block.end) for block in blocks if self._may_hold(index.of(block))]
+        return [part for part in (*parts, rest) if part[0] < rest[1]]
+
+    def _may_hold(self, summary: Summary | None) -> bool:
+        if summary is None:
+            return True
+        first, last = self._question.first, self._question.last
+        return (
+            first <= summary.last
+            and (not last or summary.first <= last)
+            and all(types & summary.types for types in self._types)
+            and all(any(map(summary.may_hold, ids)) for ids in self._ids)
+        )
+
+
+def refresh(log_dir: Path, source: Source) -> None:
+    """Make the whole index of a file, as far as it is missing. OSError when the file cannot be read."""
+    if source.packing != "gz":
+        indexed(log_dir, source, ALL_BYTES)
+
+
+def indexed(log_dir: Path, source: Source, bytes_max: int) -> tuple[Index, Sequence[Block]]:
+    """Return the index of a file, with up to so many bytes of it made now, and its blocks."""
+    blocks = blocks_of(log_dir, source.stem)
+    index = Index(log_dir, source)
+    if any(index.of(block) is None for block in blocks):
+        with opened(source) as (file, raw):
+            frames = frames_of(raw) if file.packing == "zst" else None
+            if frames is not None or not file.packing:
+                index.add(blocks, _reader(raw, frames), bytes_max)
+    return index, blocks
+
+
+def _reader(raw: io.FileIO, frames: Sequence[Frame] | None) -> Callable[[Block], bytes]:
+    if frames is None:
+        return lambda block: os.pread(raw.fileno(), block.length, block.offset)
+    kept: dict[int, bytes] = {}
+
+    def read(block: Block) -> bytes:
+        held = [frame for frame in frames if frame.offset < block.end and block.offset < frame.end]
+        for frame in held:
+            if frame.place not in kept:
+                kept[frame.place] = unpacked(raw, frame)
+        for place in list(kept):
+            if place not in {frame.place for frame in held}:
+                del kept[place]
+        data = b"".join(kept[frame.place] for frame in held)
+        start = block.offset - held[0].offset if held else 0
+        return data[start : start + block.length]
+
+    return read
