@@ -2,9 +2,9 @@
 The block index: of each block of a file from when to when it is, which types it has, and a filter of its ids.
 
 `.pipeline/index/FILE.index` begins with a line, a CRC-32 of all that follows and JSON; behind it stand the
-filters: the CRC-32 of each id, sorted, in four bytes. (A Bloom filter for one stranger in 300 is half as long,
-and takes three times as long to make in Python.) Where the directory cannot be written to, the file is in the
-user's cache, or nowhere. It may be removed at any time.
+filters: the CRC-32 of each id, sorted, in four bytes. (A Bloom filter for one stranger in 300 is half as
+long, and takes three times as long to make in Python.) Where the directory cannot be written to, the file is
+in the user's cache, or nowhere. It may be removed at any time.
 
 Invariants
     X1  An entry counts only for a block of the same place and digest in the manifest, and is made only of

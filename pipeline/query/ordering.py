@@ -51,7 +51,7 @@ def merged(streams: Sequence[Stream]) -> Iterator[Found]:
 
 
 def _merged(streams: Sequence[Stream]) -> Iterator[Found]:
-    # One is opened when its first line's time has come: of parts that follow each other, few are open at once.
+    # Opened when the time of its first line has come: of parts that follow each other, few are open at once.
     opened: dict[int, Iterator[Found]] = {}
     heap: list[tuple[str, int, Found | None]] = [
         (stream.first_stamp(), index, None) for index, stream in enumerate(streams)

@@ -46,9 +46,13 @@ class Store:
         self.path = path
         uri = f"file:{quote(str(path))}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SEC, isolation_level=None)
-        self._connection.execute("BEGIN")
-        # One that was never finished being made, on a full volume, has no table and holds nothing.
-        self._is_made = bool(self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
+        try:
+            self._connection.execute("BEGIN")
+            # One that was never finished being made, on a full volume, has no table and holds nothing.
+            self._is_made = bool(self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
+        except sqlite3.Error:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of it."""
@@ -191,15 +195,15 @@ def look(log_dir: Path, report: Report, *, fallback: bool, queue: bool) -> Look:
     cuts: Cuts = {}
     for path in _stores(log_dir):
         try:
-            store = Store(path)
-            cuts |= store.cut_marks()
-            if fallback:
-                stores.append(store)
-                extents += store.extents()
-            else:
-                store.close()
+            stores.append(Store(path))
+            cuts |= stores[-1].cut_marks()
+            extents += stores[-1].extents() if fallback else ()
         except sqlite3.Error as error:
             report.unreadable.append((str(path), str(error)))
+    if not fallback:
+        for store in stores:
+            store.close()
+        stores = []
     return Look(stores, cuts, unwritten, extents)
 
 

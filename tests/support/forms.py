@@ -1,6 +1,7 @@
 """Day files in each form that a day can have: plain, packed, in parts, half written."""
 
 import gzip
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,24 @@ def frames_of(pieces: Iterable[Sequence[bytes]]) -> bytes:
     """Return zstd frames, one a piece, and a skippable one behind them as a seek table is."""
     frames = [zstandard.compress(b"".join(piece)) for piece in pieces]
     return b"".join(frames) + b"\x5e\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"seek"
+
+
+def write_manifest(log_dir: Path, name: str, pieces: Iterable[Sequence[bytes]]) -> Path:
+    """Write what the pipeline's manifest would say of a plain file that is made of these pieces."""
+    entries: list[dict[str, Any]] = [{"serial": 1, "file": name, "kind": "begin", "offset": 0}]
+    for piece in filter(None, pieces):
+        data, last = b"".join(piece), entries[-1]
+        offset = last["offset"] + last.get("length", 0)
+        block = {
+            "serial": len(entries) + 1,
+            "file": name,
+            "kind": "block",
+            "offset": offset,
+            "length": len(data),
+        }
+        digest = hashlib.sha256(data).hexdigest()
+        entries.append(block | {"lines": len(piece), "producers": {}, "digest": digest})
+    path = log_dir / ".pipeline" / "manifests" / f"{name}.manifest"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(map(line_of, entries)))
+    return path
