@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pipeline.query.frames import Frames, frames_of, unpacked
@@ -56,6 +57,16 @@ def head(source: Source) -> bytes:
         while len(found) < HEAD_BYTES and (count := bytes_in.readinto(memoryview(room))):
             found += room[:count]
     return found
+
+
+def end_of_lines(source: Source) -> int:
+    """Return where the last whole line of a plain file ends; 0 when it cannot be read."""
+    with suppress(OSError), opened(source) as (file, raw):
+        for piece, start in _pieces(raw, None, 0, file.size):
+            cut = piece.rfind(b"\n") + 1
+            if cut:
+                return start + cut
+    return 0
 
 
 def backwards(source: Source, ranges: Sequence[Range] | None = None) -> Iterator[Chunk] | None:

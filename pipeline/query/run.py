@@ -8,6 +8,7 @@ each file in its own order. So the answer is the same whether a day is plain or 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from pipeline.query.sources import sources
 from pipeline.query.spans import days_of, may_hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipeline.query.plan import Plan
     from pipeline.query.reading import Chunk
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from pipeline.query.waiting import Look
 
 
-def found(plan: Plan, report: Report) -> Iterator[Found]:
-    """Return what a plan asks for, in its order."""
-    run = _Run(plan, report)
+def found(plan: Plan, report: Report, ends: Mapping[str, int] | None = None) -> Iterator[Found]:
+    """Return what a plan asks for, in its order; with `ends`, of plain files only what stands before them."""
+    run = _Run(plan, report, ends)
     answer = chain(run.answer(), run.ending())  # no generator: each that passes it on costs every record
     return _closing(answer, run.look) if run.look.stores or run.look.unwritten else answer
 
@@ -46,8 +47,9 @@ def _closing(answer: Iterator[Found], look: Look) -> Iterator[Found]:
 
 
 class _Run:
-    def __init__(self, plan: Plan, report: Report) -> None:
+    def __init__(self, plan: Plan, report: Report, ends: Mapping[str, int] | None) -> None:
         self._plan = plan
+        self._ends = ends
         self._report = report
         self._scan = Scan(plan.question, report, completes=plan.completes)
         self.look = waiting.look(
@@ -88,6 +90,9 @@ class _Run:
         """Return the streams of each period, period by period."""
         first_day, last_day = days_of(self._plan.question)
         files = sources(self._plan.log_dir, first_day, last_day, self.look.cuts)
+        if self._ends is not None:
+            ends = self._ends
+            files = [one if one.packing else replace(one, size=ends.get(one.stem, 0)) for one in files]
         self._report.bytes_total = sum(source.size for source in files)
         streams = [self._stream(source) for source in files]
         streams += [

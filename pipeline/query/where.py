@@ -31,14 +31,19 @@ if TYPE_CHECKING:
 
     from pipeline.query.facts import Record
 
+_QUOTED: Final = r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' """
+_BARE: Final = r"""[^\s"'=!<>~(),]+"""
+_REST: Final = rf"(?:\.(?:{_BARE}|{_QUOTED}))"
 _TOKEN: Final = re.compile(
-    r"""\s*(?:
-        (?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-      | (?P<operator>==|!=|<=|>=|!~|=|<|>|~|\(|\)|,|\.(?=["']))
-      | (?P<word>[^\s"'=!<>~(),]+)
+    rf"""\s*(?:
+        (?P<path>(?:{_QUOTED}){_REST}+ | {_BARE}(?<=\.)(?:{_QUOTED}){_REST}*)
+      | (?P<quoted>{_QUOTED})
+      | (?P<operator>==|!=|<=|>=|!~|=|<|>|~|\(|\)|,)
+      | (?P<word>{_BARE})
     )""",
     re.VERBOSE,
 )
+_PART: Final = re.compile(rf"""{_QUOTED} | [^."']+ | (?<![^.])(?=\.) | (?<=\.)$ """, re.VERBOSE)
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
@@ -131,14 +136,12 @@ class _Parser:
 
     def _name(self) -> tuple[str, ...]:
         token = self._take()
-        if token.kind not in ("word", "quoted"):
+        if token.kind not in ("word", "quoted", "path"):
             raise self._error("the name of a field is missing here", token.place)
-        path = tuple(token.text.split(".")) if token.kind == "word" else (_unquoted(token.text),)
-        while self._peek().kind == "operator" and self._peek().text == ".":
-            self._next += 1
-            path = (*path, _unquoted(self._take().text))
-        if self._peek().kind == "word" and token.kind == "quoted" and self._peek().text.startswith("."):
-            path = (*path, *self._take().text[1:].split("."))
+        if token.kind == "word":
+            path = tuple(token.text.split("."))
+        else:
+            path = tuple(_unquoted(part) for part in _PART.findall(token.text))
         if "" in path:
             raise self._error("a part of this name is empty", token.place)
         return path

@@ -158,6 +158,17 @@ def test_an_index_of_other_bytes_does_not_count(logs: Path, tmp_path: Path) -> N
     assert LogQueryEngine(logs).filter(session_id="x7").count() == 10
 
 
+def test_an_index_is_made_only_of_the_bytes_that_the_manifest_has(logs: Path) -> None:
+    """What stood in a file for a while, and has no digest, is in no index."""
+    original, found = (logs / DAY).read_bytes(), (logs / DAY).stat()
+    (logs / DAY).write_bytes(original.replace(b'"s7"', b'"x7"'))
+    os.utime(logs / DAY, ns=(found.st_atime_ns, found.st_mtime_ns))
+    refresh(logs, source_of(logs))
+    (logs / DAY).write_bytes(original)
+    os.utime(logs / DAY, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert LogQueryEngine(logs).filter(session_id="s7").count() == 10
+
+
 def test_a_day_keeps_its_index_when_it_is_packed(logs: Path) -> None:
     """Offsets are those of the unpacked bytes; frames that cannot have anything are not unpacked."""
     refresh(logs, source_of(logs))
