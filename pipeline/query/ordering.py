@@ -7,7 +7,6 @@ Sorting keeps what fits `MEMORY_BYTES`; beyond that, sorted runs go to temporary
 from __future__ import annotations
 
 import heapq
-import tempfile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
@@ -124,6 +123,8 @@ def _merge(runs: Sequence[IO[bytes]], *, descending: bool) -> Iterator[_Held]:
 
 
 def _run(held: Iterable[_Held]) -> IO[bytes]:
+    import tempfile
+
     file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sorts closes it
     file.writelines(one.found for one in held)
     file.seek(0)

@@ -97,7 +97,8 @@ def whole_lines(pieces: Iterable[tuple[bytes, int]], begin: int = 0) -> Iterator
             data, behind = data[:cut], []
         first = data.find(b"\n") + 1 if start > begin else 0
         if start > begin and not first:
-            behind.append(data)
+            # No record has a NUL in it; a block of them, of a power loss, need not be kept to be judged.
+            behind = [b"\0\n"] if b"\0" in data else [*behind, data]
             continue
         lines = bytearray(b"".join([data[first:], *reversed(behind)]))
         if lines:

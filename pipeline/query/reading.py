@@ -8,7 +8,6 @@ still being written, and is left alone.
 
 from __future__ import annotations
 
-import gzip
 import os
 import zlib
 from contextlib import contextmanager
@@ -126,6 +125,8 @@ class _Plain(_File):
 
 class _Gzip(_File):
     def __init__(self, raw: io.FileIO) -> None:
+        import gzip
+
         super().__init__(raw)
         self._unpacked = gzip.GzipFile(fileobj=raw, mode="rb")
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
-import tempfile
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,13 +42,15 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        import sqlite3
+
         uri = f"file:{quote(str(path))}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SEC, isolation_level=None)
         try:
             self._connection.execute("BEGIN")
             # One that was never finished being made, on a full volume, has no table and holds nothing.
             self._is_made = bool(self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
-        except sqlite3.Error:
+        except BaseException:
             self.close()
             raise
 
@@ -87,6 +87,8 @@ class Unwritten:
     """What the lanes of a log directory hold that is in no file and no store yet."""
 
     def __init__(self, log_dir: Path) -> None:
+        import tempfile
+
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - see close()
         self._pieces: list[tuple[str, str, int]] = []
         """(period, producer, length) of what stands in the file, one behind the other."""
@@ -190,21 +192,29 @@ class Look(NamedTuple):
 def look(log_dir: Path, report: Report, *, fallback: bool, queue: bool) -> Look:
     """Look at lanes if they are asked for, then at stores: always for cut marks, at rows if asked for."""
     unwritten = Unwritten(log_dir) if queue else None
-    extents = list(unwritten.extents) if unwritten else []
-    stores: list[Store] = []
-    cuts: Cuts = {}
+    found = Look([], {}, unwritten, list(unwritten.extents) if unwritten else [])
     for path in _stores(log_dir):
-        try:
-            stores.append(Store(path))
-            cuts |= stores[-1].cut_marks()
-            extents += stores[-1].extents() if fallback else ()
-        except sqlite3.Error as error:
-            report.unreadable.append((str(path), str(error)))
-    if not fallback:
-        for store in stores:
-            store.close()
-        stores = []
-    return Look(stores, cuts, unwritten, extents)
+        _add(found, path, report, wants_rows=fallback)
+    return found
+
+
+def _add(found: Look, path: Path, report: Report, *, wants_rows: bool) -> None:
+    import sqlite3
+
+    try:
+        store = Store(path)
+    except sqlite3.Error as error:
+        report.unreadable.append((str(path), str(error)))
+        return
+    found.stores.append(store)
+    try:
+        found.cuts.update(store.cut_marks())
+        found.extents.extend(store.extents() if wants_rows else ())
+    except sqlite3.Error as error:
+        report.unreadable.append((str(path), str(error)))
+    if not wants_rows:
+        found.stores.remove(store)
+        store.close()
 
 
 def _stores(log_dir: Path) -> list[Path]:
