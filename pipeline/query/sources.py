@@ -81,20 +81,12 @@ def twin(source: Source) -> Source | None:
 
 def _chosen(names: Iterable[str], first_day: str, last_day: str) -> Iterator[tuple[str, DayName, str]]:
     for name in names:
-        stem, packing = unpacked_name(name)
+        stem, packing = naming.unpacked(name)
         day = naming.parse(stem)
         if day is None or (first_day and day.period[:DAY_CHARS] < first_day):
             continue
         if not last_day or day.period[:DAY_CHARS] <= last_day:
             yield name, day, packing
-
-
-def unpacked_name(name: str) -> tuple[str, str]:
-    """Return the name that a file has when it is not packed, and its packing."""
-    for packing in PACKINGS[1:]:
-        if name.endswith(f".{packing}"):
-            return name.removesuffix(f".{packing}"), packing
-    return name, ""
 
 
 def _without_twins(chosen: Iterable[tuple[str, DayName, str]]) -> Iterable[tuple[str, DayName, str]]:
