@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from pipeline.storage import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from pipeline.query.cuts import Cuts
     from pipeline.storage.naming import DayName
 
 PACKINGS: Final = ("", "zst", "gz")
@@ -49,14 +50,11 @@ class Source:
         return str(self.day)
 
 
-def sources(
-    log_dir: Path, first_day: str, last_day: str, cuts: Mapping[tuple[str, int, int], int]
-) -> list[Source]:
+def sources(log_dir: Path, first_day: str, last_day: str, cuts: Cuts) -> list[Source]:
     """
     Return the files of the days [first_day, last_day] (`2025-11-21`; empty: no bound), in order.
 
-    `cuts` has the sizes up to which files count, by (name, device, inode). OSError when the directory
-    cannot be listed; one that is not there has no files.
+    OSError when the directory cannot be listed; one that is not there has no files.
     """
     try:
         names = os.listdir(log_dir)
@@ -75,7 +73,7 @@ def twin(source: Source) -> Source | None:
     for packing in PACKINGS:
         path = source.path.with_name(f"{source.stem}.{packing}" if packing else source.stem)
         if packing != source.packing and path.is_file():
-            return _measured(path, source.day, packing, {})
+            return _measured(path, source.day, packing)
     return None
 
 
@@ -96,7 +94,7 @@ def _without_twins(chosen: Iterable[tuple[str, DayName, str]]) -> Iterable[tuple
     return best.values()
 
 
-def _measured(path: Path, day: DayName, packing: str, cuts: Mapping[tuple[str, int, int], int]) -> Source:
+def _measured(path: Path, day: DayName, packing: str, cuts: Cuts | None = None) -> Source:
     source = Source(path, day, packing, 0)
     try:
         found = path.stat()
@@ -104,5 +102,5 @@ def _measured(path: Path, day: DayName, packing: str, cuts: Mapping[tuple[str, i
         return source  # packed or removed since the directory was listed; who opens it sees
     # Opening a FIFO would wait for somebody to write to it.
     trouble = "" if stat.S_ISREG(found.st_mode) else "not a regular file"
-    cut = cuts.get((path.name, found.st_dev, found.st_ino), found.st_size)
-    return replace(source, size=min(cut, found.st_size), trouble=trouble)
+    size = found.st_size if cuts is None else cuts.size_of(path.name, found)
+    return replace(source, size=size, trouble=trouble)

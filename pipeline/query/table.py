@@ -75,7 +75,7 @@ class Table:
         look = waiting.look(plan.log_dir, self._report, fallback=False, queue=False)
         look.close()
         chosen = [one for one in sources(plan.log_dir, *days_of(plan.question), look.cuts) if one.size]
-        if any(one.path.name in {name for name, *_ in look.cuts} for one in chosen):
+        if any(look.cuts.has(one.name) for one in chosen):
             return None
         return [str(one.path) for one in chosen] if all(map(has_only_records, chosen)) else None
 

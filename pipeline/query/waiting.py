@@ -18,11 +18,13 @@ from urllib.parse import quote
 from pipeline.errors import LaneError, PipelineError
 from pipeline.host import files
 from pipeline.paths import find_places, runtime_root
+from pipeline.query.cuts import Cuts
 from pipeline.query.reading import Chunk
 from pipeline.queue import chain
 from pipeline.queue.depth import offset_in, written_in
 from pipeline.queue.layout import HEADER_BYTES, unpack_header
 from pipeline.storage import fallback_places, stored
+from pipeline.storage.fallback_tables import CutMark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 WAIT_SEC: Final = 5.0
 _MEMORY_BYTES: Final = 8 << 20
 """More than this of unwritten lines is kept in a temporary file."""
-
-Cuts = dict[tuple[str, int, int], int]
 
 
 class Store:
@@ -58,10 +58,10 @@ class Store:
         """Let go of it."""
         self._connection.close()
 
-    def cut_marks(self) -> Cuts:
-        """Return up to where files count, by (name, device, inode)."""
+    def cut_marks(self) -> list[CutMark]:
+        """Return up to where files count."""
         rows = self._rows("SELECT file, device, inode, size FROM cut_marks")
-        return {(file, int(device), int(inode)): size for file, device, inode, size in rows}
+        return [CutMark(file, str(volume), int(inode), size) for file, volume, inode, size in rows]
 
     def extents(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield (period, producer, first, last) of what is in it."""
@@ -192,7 +192,7 @@ class Look(NamedTuple):
 def look(log_dir: Path, report: Report, *, fallback: bool, queue: bool) -> Look:
     """Look at lanes if they are asked for, then at stores: always for cut marks, at rows if asked for."""
     unwritten = Unwritten(log_dir) if queue else None
-    found = Look([], {}, unwritten, list(unwritten.extents) if unwritten else [])
+    found = Look([], Cuts(log_dir), unwritten, list(unwritten.extents) if unwritten else [])
     for path in _stores(log_dir):
         _add(found, path, report, wants_rows=fallback)
     return found
@@ -208,7 +208,7 @@ def _add(found: Look, path: Path, report: Report, *, wants_rows: bool) -> None:
         return
     found.stores.append(store)
     try:
-        found.cuts.update(store.cut_marks())
+        found.cuts.add(store.cut_marks())
         found.extents.extend(store.extents() if wants_rows else ())
     except sqlite3.Error as error:
         report.unreadable.append((str(path), str(error)))

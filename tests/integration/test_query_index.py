@@ -10,6 +10,7 @@ from support.forms import cut, frames_of, line_of, record, write_manifest
 
 from pipeline import LogQueryEngine
 from pipeline.query import pruning
+from pipeline.query.cuts import Cuts
 from pipeline.query.pruning import Pruner, refresh
 from pipeline.query.question import Question, asked
 from pipeline.query.sources import Source, sources
@@ -60,7 +61,7 @@ def logs(tmp_path: Path) -> Path:
 
 def source_of(log_dir: Path) -> Source:
     """Return the one file of a directory."""
-    return sources(log_dir, "", "", {})[0]
+    return sources(log_dir, "", "", Cuts(log_dir))[0]
 
 
 def index_of(log_dir: Path) -> Path:
