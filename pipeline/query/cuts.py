@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.storage.fallback_tables import CutMark
-
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    from pipeline.storage.fallback_tables import CutMark
 
 
 class Cuts:

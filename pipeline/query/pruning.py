@@ -81,7 +81,8 @@ def indexed(log_dir: Path, source: Source, bytes_max: int) -> tuple[Index, Seque
         with opened(source) as (file, raw):
             frames = frames_of(raw) if file.packing == "zst" else None
             if frames is not None or not file.packing:
-                index.add(blocks, _reader(raw, frames), bytes_max)
+                # The newest are asked for most.
+                index.add(reversed(blocks), _reader(raw, frames), bytes_max)
     return index, blocks
 
 

@@ -1,0 +1,1 @@
+"""What finding records costs, beside grep, ripgrep, jq, DuckDB, polars and lnav."""
