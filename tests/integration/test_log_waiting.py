@@ -45,8 +45,8 @@ def test_nothing_is_said_while_the_writer_keeps_up(rig: Rig) -> None:
     assert tags(result) == list(range(10))
 
 
-def test_what_the_writer_has_not_written_is_told(rig: Rig) -> None:
-    """How many records wait in the queue."""
+def test_what_the_writer_has_not_written_is_told_and_shown_on_request(rig: Rig) -> None:
+    """How many records wait in the queue; `--unwritten` has them too."""
     emitter = begun(rig)
     rig.kill_writer()
     for tag in range(10, 15):
@@ -55,9 +55,12 @@ def test_what_the_writer_has_not_written_is_told(rig: Rig) -> None:
     result = shown(rig)
     assert "not in the files yet: 5 records in the queue" in result.stderr
     assert tags(result) == list(range(10))
+    result = shown(rig, "--unwritten")
+    assert result.stderr == ""
+    assert sorted(tags(result)) == list(range(15))
 
 
-def test_what_is_in_the_fallback_store_is_told(rig: Rig, disk: Disk) -> None:
+def test_what_is_in_the_fallback_store_is_told_and_shown_on_request(rig: Rig, disk: Disk) -> None:
     """During an outage, and also while there is no log directory at all."""
     emitter = begun(rig)
     disk.refuses["write"] = errno.ENOSPC
@@ -67,6 +70,9 @@ def test_what_is_in_the_fallback_store_is_told(rig: Rig, disk: Disk) -> None:
     count = held(rig)
     assert count >= 7
     assert f"{count} in the fallback store" in shown(rig).stderr
+    assert sorted(tags(shown(rig, "--unwritten"))) == list(range(17))
     rig.places.log_dir.rename(rig.places.log_dir.with_name("away"))
     gone = shown(rig, code=None)
     assert "no log directory" in str(gone.exception)
+    assert f"{count} in the fallback store" in gone.stderr
+    assert sorted(tags(shown(rig, "--unwritten"))) == list(range(10, 17))
