@@ -174,3 +174,13 @@ def test_page_about_outages_says_what_the_code_says() -> None:
         named = re.findall(r"`(\w+)`", codes)
         if all(code in REASONS for code in named):
             assert re.findall(r"\w+", statuses) == [REASONS[code].status for code in named]
+
+
+def test_page_about_log_names_every_option(generate: ModuleType) -> None:
+    """Whoever reads docs/log.md has met each of them."""
+    page = (ROOT / "docs/log.md").read_text("utf-8")
+    options = [option for option in generate.command_group().get_command(None, "log").params if option.opts]
+    missing = [
+        option.opts[0] for option in options if option.opts[0] not in page and option.name != "directory"
+    ]
+    assert not missing
