@@ -78,6 +78,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("import and start_pipeline()", "startup", "over_ms", 60.0, unit=" ms"),
     Goal("replay of the fallback store", "replay", "per_second", 300_000, "least", unit=" records/s"),
     Goal("missing after a replay", "replay", "missing", 0),
+    Goal("log --since 1h over 400 days", "log-start", "hour_ms", 200.0, unit=" ms"),
     Goal("verify by digests, a GB", "verify", "digests_s", 3.0, unit=" s"),
     Goal("verify --full, a GB", "verify", "full_s", 8.0, unit=" s"),
     Goal("web server p50, with ÷ without", "web", "p50_ratio", 1.02, unit=" x"),

@@ -101,6 +101,16 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("piece_ms", "longest piece ms"),
         Metric("missing", "missing", 0, takes_worst=True),
     ),
+    "log-start": (
+        Metric("hour_ms", "--since 1h ms"),
+        Metric("hour_cpu_ms", "CPU ms"),
+        Metric("tail_ms", "--tail 50 ms"),
+        Metric("tail_cpu_ms", "CPU ms"),
+        Metric("jsonl_ms", "as jsonl ms"),
+        Metric("help_ms", "--help ms"),
+        Metric("import_ms", "(import pipeline ms)"),
+        Metric("bare_ms", "(bare interpreter ms)"),
+    ),
     "verify": (
         Metric("gb", "GB", 2),
         Metric("digests_s", "digests s", 2),

@@ -54,6 +54,7 @@ def full() -> Iterator[Step]:
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 11})
     yield Step("web", "web", _WEB, (*LANES, "structlog"), {"rounds": 40, "seconds": 0.5})
     yield Step("replay", "replay", _REPLAY, ("ours",), {"count": 1_000_000, "per_row": 1000}, repeats=3)
+    yield Step("log-start", "log-start", _LOG_START, ("ours",), {"count": 500_000, "days": 400, "rounds": 9})
     archive = {"count": 2_900_000, "producers": 4, "rounds": 3}
     yield Step("verify", "verify", _VERIFY, ("ours",), archive)
 
@@ -74,6 +75,7 @@ def quick() -> Iterator[Step]:
     yield Step("startup", "startup", _STARTUP, ("ours",), {"rounds": 3})
     yield Step("web", "web", _WEB, ("ours",), {"rounds": 3, "seconds": 0.3})
     yield Step("replay", "replay", _REPLAY, ("ours",), {"count": 200_000, "per_row": 1000})
+    yield Step("log-start", "log-start", _LOG_START, ("ours",), {"count": 50_000, "days": 400, "rounds": 3})
 
 
 def _calls(timed: dict[str, Any], subjects: Sequence[str], repeats: int = 1) -> Iterator[Step]:
@@ -100,6 +102,7 @@ _STEADY = "2,000 records/s: CPU of all processes"
 _MEMORY = "memory: RSS of the workers, growth of the app"
 _STARTUP = "start-up: import and start_pipeline() over a bare interpreter"
 _REPLAY = "the fallback store: records of 300 bytes into it, and back into the files; the longest piece"
+_LOG_START = "`pipeline log` over 400 days that look like 100 GB, over a bare interpreter"
 _VERIFY = (
     "`pipeline verify` of about 1 GB that four producers have written, by digests and --full;"
     " one SHA-256 and one orjson.loads() of each line of the same bytes, in one process; all per GB"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measures import faults, footprint, latency, replay, throughput, verify, web
+from bench.measures import faults, footprint, latency, log_start, replay, throughput, verify, web
 from bench.peer import Peer
 from bench.record import emit_many
 
@@ -33,4 +33,5 @@ MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     "web": web.latency,
     "replay": replay.replay,
     "verify": verify.verify,
+    "log-start": log_start.log_start,
 }

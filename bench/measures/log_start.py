@@ -1,0 +1,64 @@
+"""How long `pipeline log` takes to answer over a directory of 400 days, most of which it must not read."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.peer import Peer
+
+_LOG = "from pipeline.cli import main; main()"
+_WAYS = {
+    "bare": ["-c", "pass"],
+    "import": ["-c", "import pipeline"],
+    "help": ["-c", _LOG, "log", "--help"],
+    "hour": ["-c", _LOG, "log", "--since", "1h", "--status", "error"],
+    "tail": ["-c", _LOG, "log", "--tail", "50"],
+    "jsonl": ["-c", _LOG, "log", "--tail", "50", "--format", "jsonl"],
+}
+_DAY_BYTES = 256 << 20
+"""Of holes: 400 days look like 100 GB, and whoever reads one of them is seen at once."""
+
+
+def log_start(_subject: Peer, directory: Path, *, count: int, days: int, rounds: int) -> dict[str, float]:
+    """Take milliseconds of the clock and of CPU over a bare interpreter, medians of turns."""
+    _write(directory, count, days)
+    env = {**os.environ, "PIPELINE_LOG_DIR": str(directory), "PIPELINE_SETTINGS_FILE": ""}
+    turns = [{name: _timed(way, env) for name, way in _WAYS.items()} for _ in range(rounds)]
+    found = {}
+    for name in _WAYS:
+        wall, cpu = (statistics.median(turn[name][kind] for turn in turns) for kind in (0, 1))
+        found |= {f"{name}_ms": wall, f"{name}_cpu_ms": cpu}
+    bare = found["bare_ms"], found["bare_cpu_ms"]
+    for name in _WAYS.keys() - {"bare"}:
+        found[f"{name}_ms"] -= bare[0]
+        found[f"{name}_cpu_ms"] -= bare[1]
+    return found
+
+
+def _write(directory: Path, count: int, days: int) -> None:
+    """Write today as records up to now, and the days before as holes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    for day in range(1, days):
+        name = f"{(now - timedelta(days=day)).date()}.jsonl" + (".zst" if day > 7 else "")
+        with (directory / name).open("wb") as file:
+            file.truncate(_DAY_BYTES)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    with (directory / f"{now.date()}.jsonl").open("w") as file:
+        for number in range(1, count + 1):
+            stamp = (midnight + (now - midnight) * number / count).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            head = f'{{"timestamp":"{stamp}","action_type":"tool_call","action_number":{number}'
+            file.write(f'{head},"producer":"3k9mw2q8xv0a","tool_name":"bash","content":"{"x" * 200}"}}\n')
+
+
+def _timed(way: list[str], env: dict[str, str]) -> tuple[float, float]:
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *way], env=env, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, way
+    return (time.perf_counter() - started) * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3
