@@ -167,7 +167,8 @@ def guarded(action: Callable[[], Any]) -> int:
     """Run a command and return what to exit with; every error that has a reason is one clear line."""
     try:
         code = action()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.UsageError as error:
         _complain(f"{error.format_message()}\nTry: {_attempt(error)}")
         return Exit.USAGE

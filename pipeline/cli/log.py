@@ -121,7 +121,9 @@ _COUNT: Final = click.IntRange(min=1)
 @click.option(
     "--export", type=click.Choice(EXPORTS), help="All of them for other programs; parquet needs `query`."
 )
-@click.option("--output", "-o", metavar="FILE", help="Where it goes, as a whole or not at all.")
+@click.option(
+    "--output", "-o", type=click.Path(), metavar="FILE", help="Where it goes, as a whole or not at all."
+)
 @click.option(
     "--timezone",
     metavar="ZONE",

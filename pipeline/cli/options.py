@@ -18,6 +18,8 @@ from pipeline.settings import given_outside
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -27,8 +29,15 @@ def dir_option(command: Command) -> Command:
         "--dir",
         "directory",
         metavar="DIR",
+        shell_complete=_directories,
         help="The log directory.  [default: $PIPELINE_LOG_DIR, else ~/.pipeline/logs]",
     )(command)
+
+
+def _directories(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(begun, type="dir")]
 
 
 def json_option(what: str) -> Callable[[Command], Command]:

@@ -337,3 +337,10 @@ def test_times_are_shown_in_the_zone(log_dir: Path, monkeypatch: pytest.MonkeyPa
     assert "23:35:23.000" in run(log_dir, *one, "--timezone", "Asia/Tokyo").stdout
     monkeypatch.setenv("PIPELINE_TIMEZONE", "Europe/Berlin")
     assert "15:35:23.000" in run(log_dir, *one).stdout
+
+
+def test_without_any_stdout_it_ends_well(log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started with `>&-`, Python has none."""
+    monkeypatch.setattr("sys.stdout", None)
+    command = ["log", "--dir", str(log_dir), "--date", DAY]
+    assert guarded(lambda: group.main(command, prog_name="pipeline", standalone_mode=False)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,10 @@ def _within(engine: LogQueryEngine, within: TimeRange, *, is_own_zone: bool) -> 
 
 @contextmanager
 def _output_of(request: Request, places: Places, stream: Any) -> Iterator[Output]:
+    if request.output is None and stream is None:  # started with stdout closed
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            yield Output.to(nowhere)
+        return
     if request.output is None or request.output == "-":
         yield Output.to(stream, request.color, may_page=not request.no_pager and not request.follow)
         return
@@ -97,5 +102,6 @@ def _tell_what_waits(request: Request, places: Places, settings: Settings) -> No
 
 
 def _note(sentence: str) -> None:
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     click.echo(f"note: {visible(sentence)}", err=True)

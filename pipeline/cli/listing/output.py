@@ -17,6 +17,10 @@ _LESS: Final = "LESS"
 _LESS_OPTIONS: Final = "FRX"
 
 
+def _has_keys() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 class Output(NamedTuple):
     """A stream, and what may be sent to it."""
 
@@ -33,7 +37,7 @@ class Output(NamedTuple):
         wants = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         has_color = color == "always" or (color == "auto" and wants)
         # A pager reads keys, and is of use for our own stdout alone.
-        has_pager = may_page and is_terminal and stream is sys.stdout and sys.stdin.isatty()
+        has_pager = may_page and is_terminal and stream is sys.stdout and _has_keys()
         return cls(stream, is_terminal, has_color, has_pager)
 
     @property
