@@ -199,7 +199,7 @@ def test_fields_are_chosen_in_every_form(log_dir: Path) -> None:
     assert run(log_dir, *chosen, "--export", "csv").stdout.splitlines()[1] == "4,ls,bash"
 
 
-def test_summary_counts_everything_and_the_disk(log_dir: Path) -> None:
+def test_summary_counts_everything_and_the_disk(log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only the last fifty; and the retention is named."""
     write_day(log_dir, [record(n) for n in range(1, 101)], f"{today()}.jsonl")
     shown = run(log_dir, "--format", "summary").stdout
@@ -212,6 +212,8 @@ def test_summary_counts_everything_and_the_disk(log_dir: Path) -> None:
     ):
         assert line in shown.splitlines()
     assert shown.rstrip().endswith("(30 days)")
+    monkeypatch.setenv("PIPELINE_RETENTION_DAYS", "0")
+    assert run(log_dir, "--format", "summary").stdout.rstrip().endswith("(kept for ever)")
 
 
 def test_chart_shows_when_and_how_long(log_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.cli.bars import late_progress_bar
@@ -87,7 +88,13 @@ class Answer:
         yield from form.lines(records)
         if form.rows:
             yield ""
-        yield footer(form.rows, self._everything.count(Report()))
+        yield footer(form.rows, self._total(output, form.rows))
+
+    def _total(self, output: Output, rows: int) -> int:
+        """Return how many records there are in the range; behind a bar, unless a pager has the screen."""
+        report = Report()
+        with self._bar(report, is_seen=output.fits(rows)):
+            return self._everything.count(report)
 
     def _columns(self) -> list[Column]:
         if self._request.fields:
@@ -168,20 +175,25 @@ class Answer:
         What goes to a terminal and is bounded is read to its end before the first line of it is shown.
         """
         is_gathered = output.is_terminal and self._request.count is not None
-        has_bar = is_before_output or is_gathered or not output.is_terminal
         found = self._counted(engine.iter_lines(self._report))
-        if not has_bar:
-            yield from found
-            return
-        with late_progress_bar("searching") as show:
-            if show is not None:
-                self._report.on_progress = lambda report: show(report.bytes_read, report.bytes_total)
+        with self._bar(self._report, is_seen=is_before_output or is_gathered or not output.is_terminal):
             if is_gathered:
                 found = iter([*found])
             else:
                 yield from found
-        self._report.on_progress = None
         yield from found
+
+    @contextmanager
+    def _bar(self, report: Report, *, is_seen: bool) -> Iterator[None]:
+        """Show how far a report is, where a bar can be seen and disturbs nothing."""
+        if not is_seen:
+            yield
+            return
+        with late_progress_bar("searching") as show:
+            if show is not None:
+                report.on_progress = lambda report: show(report.bytes_read, report.bytes_total)
+            yield
+        report.on_progress = None
 
     def _counted(self, found: Iterable[Any]) -> Iterator[Any]:
         for one in found:

@@ -58,7 +58,7 @@ def unreadable(report: Report) -> Iterator[str]:
         yield f"and {rest} more files could not be read"
 
 
-def disk_use(places: Places, today: date, days: int) -> DiskUse:
+def disk_use(places: Places, today: date, days: float) -> DiskUse:
     """Return the bytes of today's files and of all, as they are on the disk."""
     today_bytes = all_bytes = 0
     for name in files.names_in(places.log_dir):

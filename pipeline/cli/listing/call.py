@@ -33,7 +33,7 @@ def answer(request: Request, places: Places, stream: Any) -> int:
     request.check()
     settings = _settings_of(places)
     if not places.log_dir.is_dir() and not request.unwritten:
-        _tell_what_waits(request, places, settings)
+        _note(aside.not_in_files(places, settings.fallback_dir))
         raise NotRunningError(
             "no log directory", where=visible(str(places.log_dir)), remedy="Try: pipeline log --dir DIR"
         )
@@ -45,15 +45,21 @@ def answer(request: Request, places: Places, stream: Any) -> int:
     engine = _within(engine, within, is_own_zone=zone == zone_of(settings.timezone))
     report = Report()
     found = Answer(request, engine, within, zone, report)
+    # Before anything is read: what comes into the files meanwhile may be in neither.
+    waiting = "" if request.unwritten else aside.not_in_files(places, settings.fallback_dir)
     with _output_of(request, places, stream) as output:
         if request.follow:
-            _tell_what_waits(request, places, settings)
+            _note(waiting)
             found.follow(output)
         else:
             today = request.now.astimezone(zone).date()
-            days = getattr(settings, "retention_days", 30)
-            found.show(output, lambda: aside.disk_use(places, today, days))
-    return _tell(request, places, settings, report, found)
+            found.show(output, lambda: aside.disk_use(places, today, settings.retention_days))
+    _note(waiting)
+    if not found.records and not request.has_dates:
+        _note("only today was looked at; --since 7d, --date or --date-range looks further back")
+    for sentence in aside.unreadable(report):
+        _note(sentence)
+    return Exit.BAD_NEWS if report.unreadable else Exit.DONE
 
 
 def _within(engine: LogQueryEngine, within: TimeRange, *, is_own_zone: bool) -> LogQueryEngine:
@@ -85,23 +91,10 @@ def _settings_of(places: Places) -> Settings:
     return published.settings if published else settings_table.load({})[0]
 
 
-def _tell(request: Request, places: Places, settings: Settings, report: Report, found: Answer) -> int:
-    """Say on stderr what the answer does not say, and return the exit code."""
-    _tell_what_waits(request, places, settings)
-    if not found.records and not request.has_dates:
-        _note("only today was looked at; --since 7d, --date or --date-range looks further back")
-    for sentence in aside.unreadable(report):
-        _note(sentence)
-    return Exit.BAD_NEWS if report.unreadable else Exit.DONE
-
-
-def _tell_what_waits(request: Request, places: Places, settings: Settings) -> None:
-    waiting = "" if request.unwritten else aside.not_in_files(places, settings.fallback_dir)
-    if waiting:
-        _note(waiting)
-
-
 def _note(sentence: str) -> None:
+    """Say on stderr what the answer does not say; nothing where there is nothing to say."""
+    if not sentence:
+        return
     if sys.stdout is not None:
         sys.stdout.flush()
     click.echo(f"note: {visible(sentence)}", err=True)

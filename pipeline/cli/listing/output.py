@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WIDTH_ELSE: Final = 100
 _PROMPT_LINES: Final = 1
+_FRAME_LINES: Final = 8
+"""Of a table, its footer, and the prompt."""
 _LESS: Final = "LESS"
 _LESS_OPTIONS: Final = "FRX"
 
@@ -49,6 +51,10 @@ class Output(NamedTuple):
     def encoding(self) -> str:
         """What text is encoded with."""
         return getattr(self.stream, "encoding", None) or "utf-8"
+
+    def fits(self, lines: int) -> bool:
+        """Whether so many lines are shown at once, and not in a pager."""
+        return not self.is_terminal or lines < shutil.get_terminal_size().lines - _FRAME_LINES
 
     def text(self, lines: Iterable[str]) -> None:
         """Write lines of text; what the encoding lacks becomes an escape."""

@@ -21,7 +21,7 @@ class DiskUse(NamedTuple):
 
     today_bytes: int
     all_bytes: int
-    days: int
+    days: float
 
 
 class Statistics:
@@ -82,7 +82,8 @@ def lines(title: str, statistics: Statistics, disk: DiskUse) -> Iterator[str]:
     yield ""
     yield "Disk usage:"
     yield f"- Today's log: {size(disk.today_bytes)}"
-    yield f"- All logs: {size(disk.all_bytes)} ({disk.days:,} days)"
+    kept = f"{disk.days:g} days" if disk.days else "kept for ever"
+    yield f"- All logs: {size(disk.all_bytes)} ({kept})"
 
 
 def _section(heading: str, counts: Counter[str], total: int = 0) -> Iterator[str]:
