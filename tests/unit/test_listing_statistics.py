@@ -126,6 +126,13 @@ def test_chart_counts_every_record_in_its_interval() -> None:
     assert rows[0].count("░") == 0
 
 
+def test_second_of_another_zone_is_another_moment() -> None:
+    """Timestamps of equal length and equal beginning, with and without an offset."""
+    stamps = ["2025-11-21T14:32:15.123456Z", "2025-11-21T14:32:15.1+01:00", "2025-11-21T14:32:15.654321Z"]
+    found = charted([{"action_type": "a", "timestamp": stamp} for stamp in stamps])
+    assert [line.split()[-1] for line in (found[3], found[-1])] == ["1", "2"]
+
+
 def test_one_error_among_many_is_still_seen() -> None:
     """What is there has at least one mark."""
     found = charted([made(n) for n in range(5000)] + [made(7, "tool_error")])

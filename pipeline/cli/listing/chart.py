@@ -8,7 +8,7 @@ records turn out to span more time.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ from pipeline.host.terminal import visible
 from pipeline.query.grouping import Durations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _WIDTHS_SEC: Final = (
     1,
@@ -43,6 +43,8 @@ _TYPES_MAX: Final = 20
 _DAY_SEC: Final = 86_400
 _CALENDAR_SEC: Final = -62_135_424_000, 253_402_128_000
 """What datetime can say in every zone: from the second day of the year 1 to the last but one of 9999."""
+_STAMP_CHARS: Final = len("2025-11-21T14:32:15.123456Z")
+_SECOND_CHARS: Final = len("2025-11-21T14:32:15")
 _COUNT_CHARS: Final = 10
 _MARKS: Final = {"success": ("█", "green"), "warning": ("▓", "yellow"), "error": ("░", "red")}
 _OTHER: Final = ("▒", "cyan")
@@ -57,31 +59,41 @@ class Chart:
         self._offset_sec: int | None = None
         self._level = 0
         self._counts: Counter[tuple[int, str]] = Counter()
-        self._types: dict[str, Durations] = {}
+        self._types: dict[str, Durations] = defaultdict(Durations)
+        self._known: dict[str, int] = {}
+        """Where the intervals of seconds begin: to parse each timestamp takes as long as all the rest."""
         self.total = 0
-
-    def add_all(self, records: Iterable[dict[str, Any]]) -> Chart:
-        """Count the records."""
-        for record in records:
-            self.add(record)
-        return self
 
     def add(self, record: dict[str, Any]) -> None:
         """Count one record."""
         self.total += 1
         duration = record.get("duration_ms")
         if isinstance(duration, int | float) and not isinstance(duration, bool):
-            self._types.setdefault(str(record.get("action_type", "")), Durations()).add(duration)
-        moment = moment_of(record)
-        if moment is None:
+            self._types[str(record.get("action_type", ""))].add(duration)
+        start = self._interval(record)
+        if start is None:
             return
-        if self._offset_sec is None:
-            self._offset_sec = _offset(moment, self._zone)
         status = status_text(record)
-        start = self._start_of(math.floor(moment.timestamp()), self._level)
         self._counts[start, status if status in _MARKS else "other"] += 1
         while len(self._counts) > _KEPT_MAX and self._level + 1 < len(_WIDTHS_SEC):
             self._widen()
+
+    def _interval(self, record: dict[str, Any]) -> int | None:
+        """Return the second in which a record's interval begins, None when it has no time."""
+        stamp = record.get("timestamp")
+        if not isinstance(stamp, str):
+            return None
+        second = stamp[:_SECOND_CHARS] if len(stamp) == _STAMP_CHARS and stamp[-1] == "Z" else stamp
+        if second not in self._known:
+            moment = moment_of(record)
+            if moment is None:
+                return None
+            if self._offset_sec is None:
+                self._offset_sec = _offset(moment, self._zone)
+            if len(self._known) >= _KEPT_MAX:
+                self._known.clear()
+            self._known[second] = self._start_of(math.floor(moment.timestamp()), self._level)
+        return self._known[second]
 
     def _start_of(self, second: int, level: int) -> int:
         """Return where the interval of a second begins; days begin at midnight of the zone."""
@@ -90,6 +102,7 @@ class Chart:
 
     def _widen(self) -> None:
         self._level += 1
+        self._known.clear()
         wider: Counter[tuple[int, str]] = Counter()
         for (start, status), count in self._counts.items():
             wider[self._start_of(start, self._level), status] += count

@@ -9,7 +9,7 @@ from pipeline.cli.listing.columns import status_text
 from pipeline.host.terminal import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 _KB = 1024
@@ -33,12 +33,6 @@ class Statistics:
         self.statuses: Counter[str] = Counter()
         self.error_types: Counter[str] = Counter()
         self._sessions: set[int] = set()
-
-    def add_all(self, records: Iterable[dict[str, Any]]) -> Statistics:
-        """Count the records."""
-        for record in records:
-            self.add(record)
-        return self
 
     def add(self, record: dict[str, Any]) -> None:
         """Count one record."""
