@@ -1,5 +1,7 @@
 """How long `pipeline log` takes to answer over a directory of 400 days, most of which it must not read."""
 
+import hashlib
+import json
 import os
 import statistics
 import subprocess
@@ -19,8 +21,10 @@ _WAYS = {
     "tail": ["-c", _LOG, "log", "--tail", "50"],
     "jsonl": ["-c", _LOG, "log", "--tail", "50", "--format", "jsonl"],
 }
+_BLOCK_LINES = 3300
+"""About 1 MiB, as the writer's blocks are."""
 _DAY_BYTES = 256 << 20
-"""Of holes: 400 days look like 100 GB, and whoever reads one of them is seen at once."""
+"""Mostly of holes: 400 days look like 100 GB, and whoever reads one of them is seen at once."""
 
 
 def log_start(_subject: Peer, directory: Path, *, count: int, days: int, rounds: int) -> dict[str, float]:
@@ -40,19 +44,39 @@ def log_start(_subject: Peer, directory: Path, *, count: int, days: int, rounds:
 
 
 def _write(directory: Path, count: int, days: int) -> None:
-    """Write today as records up to now, and the days before as holes."""
+    """Write today as records up to now, with its manifest, and the days before as holes between two lines."""
     directory.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
-    for day in range(1, days):
-        name = f"{(now - timedelta(days=day)).date()}.jsonl" + (".zst" if day > 7 else "")
-        with (directory / name).open("wb") as file:
-            file.truncate(_DAY_BYTES)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    with (directory / f"{now.date()}.jsonl").open("w") as file:
-        for number in range(1, count + 1):
-            stamp = (midnight + (now - midnight) * number / count).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            head = f'{{"timestamp":"{stamp}","action_type":"tool_call","action_number":{number}'
-            file.write(f'{head},"producer":"3k9mw2q8xv0a","tool_name":"bash","content":"{"x" * 200}"}}\n')
+    for day in range(1, days):
+        start = midnight - timedelta(days=day)
+        with (directory / f"{start.date()}.jsonl{'.zst' if day > 7 else ''}").open("wb") as file:
+            file.write(_record(start, 1))
+            file.truncate(_DAY_BYTES)
+            file.seek(_DAY_BYTES)
+            file.write(b"\n" + _record(start + timedelta(hours=23.99), 2))
+    name, manifests = f"{now.date()}.jsonl", directory / ".pipeline" / "manifests"
+    manifests.mkdir(parents=True)
+    with (directory / name).open("wb") as file, (manifests / f"{name}.manifest").open("w") as manifest:
+        for first in range(1, count + 1, _BLOCK_LINES):
+            numbers = range(first, min(first + _BLOCK_LINES, count + 1))
+            data = b"".join(_record(midnight + (now - midnight) * n / count, n) for n in numbers)
+            entry = {
+                "serial": first,
+                "file": name,
+                "kind": "block",
+                "offset": file.tell(),
+                "length": len(data),
+            }
+            digest = hashlib.sha256(data).hexdigest()
+            manifest.write(json.dumps(entry | {"lines": len(numbers), "digest": digest}) + "\n")
+            file.write(data)
+
+
+def _record(moment: datetime, number: int) -> bytes:
+    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    head = f'{{"timestamp":"{stamp}","action_type":"tool_call","action_number":{number}'
+    return f'{head},"producer":"3k9mw2q8xv0a","tool_name":"bash","content":"{"x" * 200}"}}\n'.encode()
 
 
 def _timed(way: list[str], env: dict[str, str]) -> tuple[float, float]:

@@ -144,7 +144,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     Find records and show them: the last 50 of today, or what the options ask for.
 
     Reads the files of all days as they are, packed ones too, while the pipeline runs or not, and changes
-    nothing.
+    none of them.
     """
     request = Request(**options)
     hosted = ctx.find_object(Hosted)
