@@ -9,6 +9,7 @@ Finding records in the files, whatever form a day is in.
     reading     their whole lines in large pieces; backwards from their end
     scan        the records in a piece that are asked for
     run         all of it together: order, limit, tail
+    counting    how many there are, by manifests, where only their time is asked for
     grouping, sql, following
                 counts; DuckDB, Arrow and Parquet; what is written from now on
 
