@@ -229,7 +229,7 @@ class Pump:
         self, period: str, slices: list[Slice], skipped: list[Slice], *, is_again: bool = False
     ) -> bool:
         """Append the slices to the period's file, once; False when something else has to come first."""
-        file = self._settled_file(period)
+        file = self._settled_file(period, sum(piece.length for piece in slices))
         if file is None:
             return False
         if not self.lanes.take(slices):
@@ -295,11 +295,11 @@ class Pump:
             lane.store_position()
             failpoint.reach("writer.position.stored")
 
-    def _settled_file(self, period: str) -> DayFile | None:
-        """Return the file for a period after a look for interference; None when a deleted one is first."""
+    def _settled_file(self, period: str, coming: int) -> DayFile | None:
+        """Return the file for so many bytes of a period, looked at; None when a deleted one is first."""
         while True:
             file = self.days.current(period)
-            change = self.days.settle(file)
+            change = self.days.settle(file, coming)
             if change == INTACT:
                 return file
             if change != DELETED:
@@ -319,7 +319,7 @@ class Pump:
         lanes = self.lanes.all()
         self._turn += 1
         start = self._turn % len(lanes) if lanes else 0
-        period, room = "", self.batch_bytes_max
+        period, room = "", min(self.batch_bytes_max, self.days.part_bytes_max)
         slices: list[Slice] = []
         skipped: list[Slice] = []
         for lane in lanes[start:] + lanes[:start]:

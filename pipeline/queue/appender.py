@@ -141,7 +141,7 @@ class Appender:
         self.look_due = True
         if not self._period.start_sec <= second < self._period.end_sec:
             self._close_room()  # first: a signal handler may raise before the period is there
-            self._period = period_of(second, self._settings.timezone)
+            self._period = period_of(second, self._settings.timezone, self._settings.rotate_every)
         if self.room.is_pressed:
             self.room.has(reserve=True)
         self.is_lost = self.lane.is_lost()

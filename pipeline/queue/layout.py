@@ -65,7 +65,7 @@ HEAD_WORD: Final = 2
 """Index of the head among the 8-byte words of the header."""
 STATE_WORD: Final = 4
 STATE_OFFSET: Final = 32
-_PERIOD: Final = re.compile(rb"^\d{4,}-\d\d-\d\d$")
+_PERIOD: Final = re.compile(rb"^\d{4,}-\d\d-\d\d(?:T\d\d(?:-\d\d){0,2})?$")
 OPEN: Final = 0
 SUCCEEDED: Final = 1
 

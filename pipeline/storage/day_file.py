@@ -23,6 +23,8 @@ MOVED: Final = "moved"
 DELETED: Final = "deleted"
 TRUNCATED: Final = "truncated"
 FOREIGN: Final = "foreign_bytes"
+FULL: Final = "full"
+"""Nobody did anything to it: it is as long as `rotate_max_mb` allows."""
 
 
 class DayFile:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.host import clock, failpoint, files
-from pipeline.limits import SEAL_AFTER_SEC
+from pipeline.limits import MIB, SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import departed, holding, naming, quarantine, stored
-from pipeline.storage.day_file import DELETED, FOREIGN, INTACT, MOVED, DayFile
+from pipeline.storage.day_file import DELETED, FOREIGN, FULL, INTACT, MOVED, DayFile
 from pipeline.storage.directories import Access
 from pipeline.storage.manifest import SUFFIX
 from pipeline.storage.manifests import Manifests
@@ -40,6 +41,8 @@ class Days:
     def __init__(self, grip: Grip, settings: Settings, instance: str, report: Report) -> None:
         self.open: dict[str, DayFile] = {}
         self.sealed: set[str] = set()
+        self.has_sealed = False
+        """Whether full files were sealed that no checkpoint knows of yet."""
         self.known: dict[str, dict[str, Any]] = {}
         """What the last checkpoint said of files: volume, inode and size by name."""
         self.grip = grip
@@ -77,16 +80,18 @@ class Days:
             self.open[period] = file
         return file
 
-    def settle(self, file: DayFile) -> str:
+    def settle(self, file: DayFile, coming: int = 0) -> str:
         """
-        Look for interference before an append, and act on it; INTACT, or what it was.
+        Look for interference before an append of so many bytes, and act on it; INTACT, or what it was.
+
+        A file that would be longer than `rotate_max_mb` by them is sealed, and a part goes on: FULL.
 
         A file that is left is synced first, unless it is deleted: what it holds counts as durable from then
         on.
         """
         change = file.change()
         if change == INTACT:
-            return change
+            return self._rolled(file) if self._is_full(file, coming) else change
         if change != DELETED:
             file.sync()
         self._report(file.name, change, abs(file.actual_size() - file.size))
@@ -98,6 +103,23 @@ class Days:
         else:
             file.size = file.synced_size = file.actual_size()
         return change
+
+    @property
+    def part_bytes_max(self) -> int:
+        """How long a file may become; a record that is longer has one of its own."""
+        return int(self._settings.rotate_max_mb * MIB) or sys.maxsize
+
+    def _is_full(self, file: DayFile, coming: int) -> bool:
+        return file.size > 0 < coming and file.size + coming > self.part_bytes_max
+
+    def _rolled(self, file: DayFile) -> str:
+        """Go on in the next part; the file is never appended to again."""
+        file.sync()
+        failpoint.reach("writer.rotate.full")
+        self.sealed.add(file.name)
+        self.has_sealed = True
+        self._continue_in_part(file)
+        return FULL
 
     def cut(self, name: str, volume: str, inode: int, size: int, *, keeps: bool = False) -> None:
         """
@@ -156,6 +178,20 @@ class Days:
             self.sealed.add(file.name)
             self._drop(file)
         return due
+
+    def seal_rest(self, busy_periods: set[str], now_sec: float) -> bool:
+        """
+        Seal the files of ours that an earlier writer has left and nothing goes to any more; whether any was.
+
+        All that is in files has to be synced. Names of files that are gone are forgotten.
+        """
+        oldest_open = self._period_now(now_sec - SEAL_AFTER_SEC)
+        there = naming.day_files(self.directory, self.instance)
+        over = {period for period in there if period < oldest_open} - busy_periods - self.open.keys()
+        left = {str(day) for period in over for day in there[period]} - self.marked
+        sealed = (self.sealed & {str(day) for days in there.values() for day in days}) | left
+        is_changed, self.sealed = sealed != self.sealed, sealed
+        return is_changed
 
     def names_of(self, period: str) -> list[str]:
         """Return the files that exist for a period, parts in order."""
@@ -312,4 +348,4 @@ class Days:
             self.manifests.error = str(error)
 
     def _period_now(self, second: float) -> str:
-        return period_of(int(second), self._settings.timezone).name
+        return period_of(int(second), self._settings.timezone, self._settings.rotate_every).name

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}(?:-?\d{2})?)?", re.ASCII)
+DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}(?:-?\d{2}){0,2})?", re.ASCII)
 NAME: Final = re.compile(
     rf"(?P<period>{DAY.pattern})(?:\.(?P<instance>i[0-9a-z]{{8}}))?(?:\.(?P<replay>r)?(?P<part>\d+))?"
     r"\.jsonl(?:\.(?P<packing>zst|gz))?",
@@ -89,8 +89,8 @@ def periods(log_dir: Path) -> list[str]:
 
 
 def is_of(period: str, dates: Iterable[str]) -> bool:
-    """Tell whether a period is one of the dates or a part of one (an hour of a day)."""
-    return any(period == date or period.startswith(f"{date}T") for date in dates)
+    """Tell whether a period is one of the dates or a part of one: an hour of a day, a minute of an hour."""
+    return any(period == date or period.startswith((f"{date}T", f"{date}-")) for date in dates)
 
 
 def packed_twin(file: LogFile) -> LogFile | None:
