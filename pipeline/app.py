@@ -89,11 +89,7 @@ class Pipeline(Episodes):
         return QueueFace(self._emitter, is_enabled=self._is_open)
 
     def flush(self, timeout: float = 5.0, *, durable: bool = False) -> bool:
-        """
-        Whether all that this process emitted before is in the files (durable.
-
-        On the disk) within `timeout` seconds.
-        """
+        """Whether all that this process emitted is in the files (durable: on the disk) within `timeout` s."""
         return not self._settings.enabled or self._emitter.flush(timeout, durable=durable)
 
     async def aemit(self, record: Emittable, /, *, durable: bool = False, **fields: Any) -> int:
@@ -124,6 +120,18 @@ class Pipeline(Episodes):
             return {"status": "ok", "reasons": [], "enabled": False}
         document = inquiry.fetch_health(self._places) or inquiry.absent_health(self._places)
         return inquiry.with_producer(document, self._emitter, self._complaints)
+
+    def cleanup(
+        self,
+        retention: float | str | None = None,
+        max_size_mb: float | str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Pack old files, let go of those beyond the limits, now; returns what `pipeline cleanup` tells."""
+        from pipeline.keeping import at_once
+
+        return at_once.clean(self._places, self._settings, retention, max_size_mb, dry_run=dry_run).document()
 
     def close(self, timeout: float = 30.0) -> bool:
         """

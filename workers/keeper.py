@@ -1,5 +1,5 @@
 """
-The keeper: packs files once their period is long over, as the lowest of all, and ends.
+The keeper: packs files once their period is long over, lets the oldest leave, as the lowest of all, and ends.
 
 It is started by the supervisor when somebody wants it. What it does is done in steps of some megabytes, and
 ended between two of them: by SIGTERM, or because its supervisor is gone. It may be killed anywhere
@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from pipeline import launch
-from pipeline.keeping import report, work
+from pipeline.keeping import report
+from pipeline.keeping.cleaning import Cleaner
 from pipeline.settings import Settings
-from pipeline.storage.fence import Fence, keeper_lock_of
-from pipeline.storage.grip import Grip
+from pipeline.storage.fence import keeper_lock_of
 from workers.journal import Journal
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 
 if TYPE_CHECKING:
-    from pipeline.keeping.work import Done
+    from pipeline.keeping.cleaning import Done
     from pipeline.paths import Places
 
 _LOWEST: Final = 19
@@ -54,9 +54,8 @@ class Keeper:
 
     def run(self) -> int:
         """Do what is due, and return the exit code."""
-        instance = Fence(Grip(self.places), self.settings).instance
         try:
-            for done in work.do(self.places, self.settings, instance, self.beat):
+            for done in Cleaner(self.places, self.settings, beat=self.beat).run():
                 self._report.take(done)
                 self.journal.note(_sentence(done))
         except Ended:
@@ -111,4 +110,4 @@ def step_back() -> None:
 def _sentence(done: Done) -> str:
     if done.trouble:
         return f"{done.file} stays as it is: {done.trouble}"
-    return f"{done.file} {done.action}: {done.bytes:,} bytes, then {done.bytes_after:,}"
+    return f"{done.file} {done.action} ({done.reason}): {done.bytes:,} bytes, then {done.bytes_after:,}"

@@ -52,6 +52,7 @@ def _work(writer: Writer) -> dict[str, Any]:
         "wrong_fields_age_sec": writer.counted.age_sec(WRONG_FIELDS),
         "checkpoint_error": writer.journal.named(writer.checkpoint.error or writer.finisher.register.error),
         "head": writer.days.manifests.head,
+        "retention": writer.upkeep.wish.outlook,
         "manifest_error": writer.journal.named(writer.days.manifests.error),
         "files": sorted(file.name for file in writer.days.open.values()),
         "lanes": len(writer.lanes.watched),

@@ -1,17 +1,19 @@
 """
 The writer's wish for a keeper: it looks into the log directory, which the supervisor never does.
 
-It looks when it starts, when it has sealed a file, and once a minute; what it has wished for once it wishes
-for again after a day at the earliest, as what could not be packed today cannot be in a minute.
+It looks when it starts (unless `cleanup_on_startup` is off), when it has sealed a file, and once a minute;
+what it has wished for once it wishes for again after a day at the earliest, as what could not be done today
+cannot be in a minute. While it looks it sees what will have to leave for want of room, a day ahead.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
 from pipeline.host import clock
-from pipeline.keeping import work
+from pipeline.keeping import from_settings
+from pipeline.keeping.cleaning import Cleaner
 
 if TYPE_CHECKING:
     from workers.writer import Writer
@@ -26,25 +28,36 @@ class KeeperWish:
     """What one writer has wished for."""
 
     def __init__(self, writer: Writer) -> None:
+        self.outlook: dict[str, Any] = {}
+        """What health says of the room that files take, and of what will be cut."""
         self._writer = writer
+        self._cleaner = Cleaner(writer.places, writer.settings)
         self._looked_at = -_LOOK_SEC
+        self._wish_from = clock.monotonic() + (0.0 if writer.settings.cleanup_on_startup else _AGAIN_SEC)
         self._wished_at = 0.0
-        self._wished: set[str] = set()
+        self._wished: set[tuple[str, str]] = set()
         self._is_hurried = False
 
     def hurry(self) -> None:
         """Look soon: a file was sealed."""
         self._is_hurried = True
+        self._wish_from = 0.0
 
     def look(self) -> None:
         """See whether the keeper has something to do, and ask for it then."""
         now = clock.monotonic()
+        self._is_hurried |= self._cleaner.is_scarce() != self.outlook.get("is_scarce", False)
         if now - self._looked_at < (_HURRY_SEC if self._is_hurried else _LOOK_SEC):
             return
         self._looked_at, self._is_hurried = now, False
         writer = self._writer
         try:
-            due = set(work.due(writer.places, writer.settings, writer.days.instance))
+            outlook = self._cleaner.outlook()
+            from_settings.leave_note(writer.days.grip.places, writer.settings)
+            self.outlook = outlook.document()
+            if now < self._wish_from and not outlook.is_pressed:
+                return
+            due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
             if now - self._wished_at > _AGAIN_SEC:
                 self._wished.clear()
             if due - self._wished:

@@ -31,12 +31,11 @@ from workers.announcer import Announcer
 from workers.counted import Counted
 from workers.finisher import Finisher
 from workers.footing import Footing, fallback_for, is_pressed, remember_files
-from workers.goodbyes import GoodbyeDesk
 from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 from workers.replayer import Replayer
-from workers.wish import KeeperWish
+from workers.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 IDLE_LINGER_SEC: Final = 0.7
 """How long the writer stays when nobody is left: the next process of a shell loop finds it still there."""
 _STATUS_SEC: Final = 0.5
-_ADOPT_SEC: Final = 60.0
 _RETRY_SEC: Final = 1.0
 _LOCK_POLL_SEC: Final = 0.05
 _LOCK_PATIENCE_SEC: Final = 1.0
@@ -86,7 +84,6 @@ class Writer:
         journal.named = self._footing.grip.named
         self._synced_at = clock.monotonic()
         self._status_at = 0.0
-        self._adopted_at = clock.monotonic()
         self._alone_since = 0.0
         self._stop_by = 0.0
         self._is_abandoned = False
@@ -152,8 +149,7 @@ class Writer:
         self.announcer = Announcer(self._own, self.places, self.counted)
         self.finisher = Finisher(self)
         self.replayer = Replayer(self)
-        self.wish = KeeperWish(self)
-        self._goodbyes = GoodbyeDesk(self)
+        self.upkeep = Upkeep(self)
         self.announcer.started(cause, restarts)
         began = f"{'stand-in' if self.is_stand_in else 'started'} ({cause or 'first start'})"
         self.journal.note(f"{began}, recovered by {self.recovered_by}, adopted {len(adopted)} lanes")
@@ -238,9 +234,7 @@ class Writer:
         if not self.delivery.sync():
             return
         try:
-            if self.days.seal_due(self.lanes.busy_periods(), clock.wall_ns() / clock.NANO):
-                self.wish.hurry()
-                self.checkpoint.store(self.page.committed, self.days, self.lanes.all())
+            self.upkeep.seal()
             if self.wants_reopen:
                 self.days.reopen()
                 self.wants_reopen = False
@@ -270,21 +264,8 @@ class Writer:
         self._memory.mind(self.pump)
         self.delivery.look()
         if self._footing.is_held:
-            self.wish.look()
-            self._goodbyes.look()
-            if clock.monotonic() - self._adopted_at > _ADOPT_SEC:
-                self._adopt()
+            self.upkeep.look()
         self._say()
-
-    def _adopt(self) -> None:
-        self._adopted_at = clock.monotonic()
-        self.lanes.collect()
-        adoption.collect(self.places)
-        try:
-            adoption.adopt(self.places, self.pump.ask_files)
-        except OSError as error:
-            self.journal.note(f"cannot adopt lanes: {error}")
-        self.lanes.scan(everywhere=True)
 
     def _watch_supervisor(self) -> None:
         """See that there is a supervisor; start one when ours died."""

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "Prove that nothing is missing, twice, or out of order.",
     "account": "Tell where every emitted record is, and whether it adds up.",
     "replay-fallback": "Bring what is in the fallback store into the files.",
+    "cleanup": "Pack old day files, and let go of those beyond the limits.",
     "mask": "Try the masking rules; search what is stored.",
     "repair": "Rebuild manifests and catalog from the files.",
     "reload": "Read the settings again and let the workers take them.",

@@ -24,8 +24,9 @@ class Exit(IntEnum):
 EXIT_CODES: Final[dict[int, str]] = {
     Exit.DONE: "Done, and nothing is wrong. `status`: ok or degraded.",
     Exit.BAD_NEWS: "The command ran, and its answer is bad: `verify` has findings, `account` does not "
-    "balance, `demo` lost something, `mask scan` found something, `log` could not read a file, `status` is "
-    "failing, or what was asked for was not reached within `--timeout`.",
+    "balance, `demo` lost something, `mask scan` found something, `log` could not read a file, `cleanup` "
+    "had to leave a file as it was, `status` is failing, or what was asked for was not reached within "
+    "`--timeout`.",
     Exit.USAGE: "The command was given something it cannot use; the message says what to try.",
     Exit.NOT_RUNNING: "No pipeline runs over this log directory.",
     Exit.NOT_POSSIBLE: "The command could not do its work here: no permission, no usable directory, no "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipeline import launch
+from pipeline import launch, settings as settings_table
 from pipeline.errors import NotRunningError, PipelineError
 from pipeline.host import files
 from pipeline.host.terminal import visible
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click.shell_completion import CompletionItem
+
+    from pipeline.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,6 +79,21 @@ def places_of(directory: str | None) -> Places:
             if found.runtime_dir == root / name:
                 return found
     return places
+
+
+def settings_of(places: Places, noted: Mapping[str, Any] | None = None) -> Settings:
+    """
+    Return the settings of the pipeline here, else those of the environment and the settings file.
+
+    `noted` are values that the last pipeline has left, for names that nothing outside gives.
+    """
+    published = launch.published_settings(places)
+    if published is not None:
+        return published.settings
+    own = {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir)}
+    sources = settings_table.read(own).sources
+    left = {name: value for name, value in (noted or {}).items() if name not in sources}
+    return settings_table.load({**left, **own})[0]
 
 
 def act_as_owner(log_dir: Path) -> None:

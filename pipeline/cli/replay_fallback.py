@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pipeline import launch, settings as settings_table
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.health_page import size
-from pipeline.cli.options import dir_option, json_option, places_of, shown
+from pipeline.cli.options import dir_option, json_option, places_of, settings_of, shown
 from pipeline.cli.replay_run import Outcome, StoreRun, scope_of
 from pipeline.host import clock
 from pipeline.storage import fallback_places, fallback_reader
@@ -72,7 +71,7 @@ def command(
     Records go to parts of their own day, DATE.rN.jsonl, in the order in which they were emitted.
     """
     places = places_of(directory)
-    settings = _settings(places)
+    settings = settings_of(places)
     scopes = _scopes(places, settings, _moment(since))
     if dry_run:
         _tell_plan(scopes, as_json=as_json)
@@ -82,15 +81,6 @@ def command(
     _tell(places, outcomes, clock.monotonic() - began, as_json=as_json)
     is_good = not any(one.quarantined or one.trouble for one in outcomes.values())
     ctx.exit(Exit.DONE if is_good else Exit.BAD_NEWS)
-
-
-def _settings(places: Places) -> Settings:
-    """Return the settings of the pipeline here, else those of the environment."""
-    published = launch.published_settings(places)
-    if published is not None:
-        return published.settings
-    keywords = {"log_dir": str(places.log_dir), "state_dir": str(places.state_dir)}
-    return settings_table.load(keywords)[0]
 
 
 def _scopes(places: Places, settings: Settings, since: str) -> dict[Path, Scope]:

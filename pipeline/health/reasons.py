@@ -95,6 +95,16 @@ REASONS: Final[dict[str, Reason]] = {
         "The keeper cannot do its work: files that should be packed stay as they are.",
         "See `keeper.error` in the health document, and `pipeline status --log`: is there room on the disk?",
     ),
+    "room_scarce": Reason(
+        DEGRADED,
+        "Less than min_free_mb are free on the volume of the day files: the oldest leave before their time.",
+        "Make room, or lower min_free_mb.",
+    ),
+    "files_will_leave": Reason(
+        OK,
+        "Within a day files will have to leave for want of room, before retention_days are over.",
+        "`retention.leaving` in the health document says which; raise max_total_size_mb, or keep a copy.",
+    ),
     "queue_deep": Reason(
         DEGRADED,
         "The queue holds more than 80 % of queue_size records.",

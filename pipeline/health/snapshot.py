@@ -91,6 +91,7 @@ def compose(facts: Facts) -> dict[str, Any]:
         "files": said.get("files", []),
         "fallback": said.get("fallback", {}),
         "keeper": _keeper(facts),
+        "retention": said.get("retention", {}),
         "head": said.get("head", ""),
         "disk_free_bytes": said.get("disk_free_bytes"),
         "state": said.get("state", ""),
@@ -127,6 +128,7 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
     free = said.get("disk_free_bytes")
     fallback = said.get("fallback", {})
     is_taken = bool(said.get("append_lock_holder"))
+    retention = said.get("retention", {})
     return [
         ("append_lock_taken", is_taken),
         ("append_failing", bool(said.get("append_error")) and not is_taken),
@@ -136,6 +138,8 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("manifest_late", bool(said.get("manifest_error"))),
         ("state_dir_unwritable", bool(said.get("checkpoint_error"))),
         ("keeper_failing", bool(_keeper(facts).get("error"))),
+        ("room_scarce", bool(retention.get("is_scarce"))),
+        ("files_will_leave", bool(retention.get("leaving", {}).get("files"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]
 

@@ -15,31 +15,33 @@ The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
-from pipeline.keeping import inventory
+from pipeline.keeping import from_settings, inventory, packing
+from pipeline.keeping.forecast import outlook
 from pipeline.keeping.goodbyes import Goodbyes
-from pipeline.keeping.leaving import Way, leave
-from pipeline.keeping.plan import Leave, Limits, Pack, foreseen, plan
+from pipeline.keeping.leaving import leave
+from pipeline.keeping.plan import Leave, Pack, foreseen, plan
 from pipeline.keeping.seals import Seals
 from pipeline.storage import holding
-from pipeline.storage.directories import PRIVATE
-from pipeline.storage.volume import Volume
+from pipeline.storage.directories import Access
+from pipeline.storage.grip import Grip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pipeline.keeping.forecast import Outlook
     from pipeline.keeping.inventory import Kept
-    from pipeline.keeping.plan import Step
+    from pipeline.keeping.plan import Limits, Step
     from pipeline.paths import Places
-    from pipeline.storage.directories import Access
+    from pipeline.settings import Settings
 
 _AT_ONCE: Final = 16
 """Files that leave in one step: their entries are asked for together."""
 PACKED: Final = "packed"
+UNPACKED_COPY: Final = "unpacked copy removed"
 _OPEN: Final = "somebody has it open to append"
 
 
@@ -55,6 +57,8 @@ class Done(NamedTuple):
     bytes_after: int = 0
     trouble: str = ""
     """Why it stayed as it was, if it did."""
+    is_fault: bool = False
+    """Whether that is the fault of a disk, a command or a writer, and no finding about the file."""
 
     @property
     def freed(self) -> int:
@@ -63,83 +67,111 @@ class Done(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """Return it for JSON, without a trouble where there is none."""
-        return {key: value for key, value in self._asdict().items() if key != "trouble" or value}
+        found = self._asdict()
+        return found if self.trouble else {key: found[key] for key in found.keys() - {"trouble", "is_fault"}}
 
 
 class Cleaner:
-    """One run over one log directory."""
+    """
+    One run over one log directory, by the limits of its settings or others.
+
+    All of it goes through one held directory (`storage/grip`), which is looked for anew at each step.
+
+    `beat` is called many times a second; whatever it raises ends the run, and the file at work is as it was.
+    """
 
     def __init__(
         self,
         places: Places,
-        limits: Limits,
+        settings: Settings,
         *,
-        way: Way | None = None,
-        pack: Callable[[str], int] | None = None,
-        timezone: str = "UTC",
-        access: Access = PRIVATE,
+        limits: Limits | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`pack` packs the file of a name and returns how long it is then; without it nothing is packed."""
-        self._places = places
-        self._limits = limits if pack else replace(limits, pack_after_sec=None)
-        self._way = way or Way()
-        self._pack = pack
-        self._timezone = timezone
+        self._grip = Grip(places)
+        self._places = self._grip.places
+        self._settings = settings
+        self._given = limits
+        self._way = from_settings.way_of(settings)
         self._beat = beat
-        self._goodbyes = Goodbyes(places, access, beat)
-        self._volume = Volume(places)
+        self._goodbyes = Goodbyes(self._places, Access.of(settings), beat)
         self._unpackable: set[str] = set()
         self._busy: set[str] = set()
+        self._explained: dict[str, int] = {}
+
+    @property
+    def _limits(self) -> Limits:
+        """The limits now: some are shares of the volume, which may have come just now."""
+        return self._given or from_settings.limits_of(self._settings, self._places.log_dir)
 
     def foresee(self) -> list[Step]:
         """Return all that would be done, if packing makes a file a fifth of what it was. Changes nothing."""
-        now_sec, files_there = self._look()
-        return foreseen(files_there, self._limits, now_sec=now_sec, free_bytes=self._free())
+        return foreseen(self._look(), self._limits, now_sec=_now_sec(), free_bytes=self._free())
+
+    def outlook(self) -> Outlook:
+        """Return what files take, and what will have to leave for want of room within a day."""
+        return outlook(self._look(), self._limits, now_sec=_now_sec(), free_bytes=self._free())
+
+    def is_scarce(self) -> bool:
+        """Whether less is free on the volume than should be. Costs one statfs(2)."""
+        free = self._free()
+        return free is not None and free < self._limits.min_free_bytes
+
+    def due(self) -> list[Step]:
+        """Return what is due now. OSError when nobody can look."""
+        return plan(
+            self._look(),
+            self._limits,
+            now_sec=_now_sec(),
+            free_bytes=self._free(),
+            unpackable=self._unpackable,
+        )
 
     def run(self) -> Iterator[Done]:
         """Yield what becomes of file after file, until nothing is due. OSError when nobody can look."""
+        self._grip.check()
+        packing.remove_drafts(self._places)
         while done := self.step():
             yield from done
 
     def step(self) -> list[Done]:
         """Do the next step, and return what became of its files; nothing when nothing is due."""
-        now_sec, files_there = self._look()
-        steps = plan(
-            files_there,
-            self._limits,
-            now_sec=now_sec,
-            free_bytes=self._free(),
-            unpackable=self._unpackable,
-        )
+        self._beat()
+        steps = self.due()
         if not steps:
             return []
         first = steps[0]
         return [self._packed(first)] if isinstance(first, Pack) else self._let_leave(_together(steps))
 
-    def _look(self) -> tuple[float, list[Kept]]:
-        self._volume.check()
-        now_sec = clock.wall_ns() / clock.NANO
-        seals = Seals(self._places, now_sec)
-        found = inventory.take(
+    def _look(self) -> list[Kept]:
+        self._grip.check()
+        seals = Seals(self._places, _now_sec(), self._explained)
+        return inventory.take(
             self._places.log_dir,
             is_sealed=lambda day, end_sec: str(day) not in self._busy and seals.is_sealed(day, end_sec),
             told=self._goodbyes.told,
-            timezone=self._timezone,
+            timezone=self._settings.timezone,
         )
-        return now_sec, found
 
     def _free(self) -> int | None:
         return files.free_bytes(self._places.log_dir)
 
     def _packed(self, step: Pack) -> Done:
-        kept = step.file
-        done = Done(kept.name, PACKED, step.reason, kept.size)
+        """Pack a file, or take away what is left of it beside the packed one."""
+        name, size = step.file.name, step.file.size
         try:
-            return done._replace(bytes_after=self._pack(kept.name) if self._pack else kept.size)
+            if len(step.file.sizes) > 1:
+                for _ in packing.mend(self._places, name):
+                    self._beat()
+                return Done(name, UNPACKED_COPY, step.reason, size, size - step.file.sizes[0][1])
+            run = packing.Packing(self._places, name, self._settings.compression)
+            for _ in run.steps():
+                self._beat()
+            return Done(name, PACKED, step.reason, run.before, run.after)
         except (OSError, PipelineError) as error:
-            self._unpackable.add(kept.name)
-            return done._replace(bytes_after=kept.size, trouble=str(error))
+            self._unpackable.add(name)
+            why = self._grip.named(str(error))
+            return Done(name, PACKED, step.reason, size, size, why, isinstance(error, OSError))
 
     def _let_leave(self, steps: Sequence[Leave]) -> list[Done]:
         """Have them told, and let those go that are; nobody may append to one meanwhile."""
@@ -180,7 +212,12 @@ class Cleaner:
 
     def _stayed(self, step: Leave, trouble: str) -> Done:
         self._busy.add(step.file.name)
-        return Done(step.file.name, self._way.verb, step.reason, step.file.size, step.file.size, trouble)
+        size, why = step.file.size, self._grip.named(trouble)
+        return Done(step.file.name, self._way.verb, step.reason, size, size, why, trouble != _OPEN)
+
+
+def _now_sec() -> float:
+    return clock.wall_ns() / clock.NANO
 
 
 def _together(steps: Sequence[Step]) -> list[Leave]:

@@ -102,7 +102,7 @@ def _free_place(path: Path, directory: Path, beat: Callable[[], None]) -> Path |
 
 def _copy(path: Path, place: Path, beat: Callable[[], None]) -> None:
     # Named after where it comes from: two log directories may move to one place.
-    draft = place.with_name(f".{path.name}.{zlib.crc32(os.fsencode(path.parent)):08x}.new")
+    draft = place.with_name(f".{path.name}.{zlib.crc32(os.fsencode(os.path.realpath(path.parent))):08x}.new")
     about = path.stat()
     with path.open("rb") as source, draft.open("wb", buffering=0) as target:
         while piece := source.read(_CHUNK_BYTES):
@@ -143,7 +143,9 @@ def _are_same(one: Path, other: Path, beat: Callable[[], None]) -> bool:
 
 def _give(path: Path, way: Way, beat: Callable[[], None]) -> None:
     """Run the command on the file and wait for it. LeavingError unless it ends with status 0."""
-    argv = [word.replace(PATH, str(path)) for word in way.argv]
+    # Ours may lead through a descriptor, which the command does not have.
+    real = os.path.join(os.path.realpath(path.parent), path.name)
+    argv = [word.replace(PATH, real) for word in way.argv]
     try:
         status, said = _run(argv, way.timeout_sec, beat)
     except OSError as error:

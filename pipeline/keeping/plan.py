@@ -10,7 +10,8 @@ Invariants
     K2  What leaves is older than what stays: of the sealed files, those that leave are the oldest ones.
     K3  Limits are met when the sealed files that could leave are enough for that; and no file leaves for size
         or room once they are met.
-    K4  Under pressure of size or room every file that can be packed is packed before one leaves for it.
+    K4  Under pressure of size or room every file that can be packed is packed before one leaves for it; of
+        size from 90 % of the limit on, so that it is not reached while that goes on.
     K5  A file whose entry says that it has left leaves, whatever the limits say by now.
 The tests are property/test_keeping_plans.py.
 """
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from pipeline.keeping.inventory import Kept
+    from pipeline.storage.naming import DayName
 
 AGE: Final = "age"
 SIZE: Final = "size"
 MAX_FILES: Final = "max_files"
 MIN_FREE: Final = "min_free"
+NEARLY: Final = 0.9
+"""Share of the limit of size from which files of any age are packed."""
 REASONS: Final = (AGE, MAX_FILES, SIZE, MIN_FREE)
 """Why a file leaves, as its entry and every report say it."""
 
@@ -86,10 +90,11 @@ def plan(
     gone = {step.file.day for step in leaving}
     staying = [kept for kept in files if kept.is_sealed and kept.day not in gone]
     freed = sum(step.file.size for step in leaving)
-    excess = sum(kept.size for kept in files) - freed - limits.max_total_bytes
+    total = sum(kept.size for kept in files) - freed
     free = None if free_bytes is None else free_bytes + freed
     room = _Room(
-        excess=max(0, excess) if limits.max_total_bytes else 0,
+        excess=max(0, total - limits.max_total_bytes) if limits.max_total_bytes else 0,
+        is_nearly_full=0 < limits.max_total_bytes * NEARLY < total,
         lack=max(0, limits.min_free_bytes - free) if free is not None else 0,
         free=free,
     )
@@ -111,35 +116,44 @@ def foreseen(
     For `--dry-run`, and to say a day ahead what is going to be cut.
     """
     taken: list[Step] = []
-    files = list(files)
-    while steps := plan(files, limits, now_sec=now_sec, free_bytes=free_bytes):
-        after = _taken(files, steps[0], ratio)
-        if free_bytes is not None:
-            free_bytes += sum(kept.size for kept in files) - sum(kept.size for kept in after)
-        files = after
-        taken.append(steps[0])
+    there = {kept.day: kept for kept in files}
+    while steps := plan(list(there.values()), limits, now_sec=now_sec, free_bytes=free_bytes):
+        total = sum(kept.size for kept in there.values())
+        missing = max(0, limits.min_free_bytes - free_bytes) if free_bytes is not None else 0
+        needed = max(missing, total - limits.max_total_bytes * NEARLY if limits.max_total_bytes else 0)
+        saved = 0
+        for step in steps:
+            if isinstance(step, Pack) and step.reason != AGE and saved >= needed:
+                break
+            saved += _take(there, step, ratio)
+            taken.append(step)
+        free_bytes = None if free_bytes is None else free_bytes + saved
     return taken
 
 
-def _taken(files: Sequence[Kept], step: Step, ratio: float) -> list[Kept]:
-    rest = [kept for kept in files if kept.day != step.file.day]
+def _take(there: dict[DayName, Kept], step: Step, ratio: float) -> int:
+    """Carry a step out on an inventory; return how many bytes it saves."""
+    kept = step.file
     if isinstance(step, Leave):
-        return rest
-    packed = step.file._replace(sizes=(("zst", int(step.file.size * ratio)),))
-    return sorted([*rest, packed])
+        del there[kept.day]
+        return kept.size
+    packed = kept._replace(sizes=(("zst", int(kept.size * ratio)),))
+    there[kept.day] = packed
+    return kept.size - packed.size
 
 
 class _Room(NamedTuple):
     """How many bytes are too many, how many are missing on the volume, and what is free there."""
 
     excess: int
+    is_nearly_full: bool
     lack: int
     free: int | None
 
     @property
     def pressure(self) -> str:
         """Why room has to be made, empty when it need not."""
-        return SIZE if self.excess else MIN_FREE if self.lack else ""
+        return SIZE if self.is_nearly_full else MIN_FREE if self.lack else ""
 
 
 def _unconditional(files: Sequence[Kept], limits: Limits, now_sec: float) -> list[Leave]:
@@ -159,11 +173,14 @@ def _unconditional(files: Sequence[Kept], limits: Limits, now_sec: float) -> lis
 def _packed(
     staying: Sequence[Kept], limits: Limits, now_sec: float, room: _Room, unpackable: Collection[str]
 ) -> Iterator[Pack]:
-    """Yield what is packed, by age or because of pressure."""
-    if limits.pack_after_sec is None:
-        return
+    """Yield what is packed, by age or because of pressure; what is half done is finished in any case."""
     for kept in staying:
         if not kept.is_plain or kept.name in unpackable:
+            continue
+        if len(kept.sizes) > 1:
+            yield Pack(kept, AGE)
+            continue
+        if limits.pack_after_sec is None:
             continue
         is_due = now_sec - kept.end_sec > limits.pack_after_sec
         fits = room.free is None or kept.size <= room.free  # the copy is made before the original goes

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import clock, files
+from pipeline.keeping.cleaning import PACKED, UNPACKED_COPY
 
 if TYPE_CHECKING:
-    from pipeline.keeping.work import Done
+    from pipeline.keeping.cleaning import Done
     from pipeline.paths import Places
 
 NAME: Final = "keeper.json"
@@ -33,6 +34,7 @@ class Report:
             "state": "working",
             "started_at": clock.wall_text(),
             "packed": dict(_NOTHING),
+            "expired": {"files": 0, "bytes": 0, "reasons": {}},
             "stayed": [],
             "error": "",
             "totals": {"runs": 0, **_NOTHING} | (totals if isinstance(totals, dict) else {}),
@@ -47,12 +49,23 @@ class Report:
             self._document["stayed"] = [*self._document["stayed"], stayed][-_STAYED_MAX:]
             if done.is_fault:
                 self._document["error"] = f"{done.file}: {done.trouble}"
+        elif done.action not in (PACKED, UNPACKED_COPY):
+            self._take_expired(done)
         else:
             for counts in (self._document["packed"], self._document["totals"]):
                 counts["files"] += 1
                 counts["bytes_before"] += done.bytes
                 counts["bytes_after"] += done.bytes_after
         self._store()
+
+    def _take_expired(self, done: Done) -> None:
+        """Count a file that has left; the bytes are those that are free now, though a move keeps them."""
+        expired, totals = self._document["expired"], self._document["totals"]
+        expired["files"] += 1
+        expired["bytes"] += done.freed
+        expired["reasons"][done.reason] = expired["reasons"].get(done.reason, 0) + 1
+        totals["expired_files"] = totals.get("expired_files", 0) + 1
+        totals["expired_bytes"] = totals.get("expired_bytes", 0) + done.freed
 
     def end(self, state: str, error: str = "") -> None:
         """Say how the run ended: `done`, `stopped`, or `failed` with an error."""

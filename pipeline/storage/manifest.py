@@ -47,6 +47,8 @@ ACCEPTED: Final = "accepted"
 
 _INSTANCE: Final = re.compile(r"\.(i[0-9a-f]{8})\.")
 _TAIL_BYTES: Final = 64 * 1024
+_LAST_BYTES: Final = 4 * 1024
+"""Most last entries are shorter; who looks after files asks for the last one of each."""
 NO_HEAD: Final = "0" * 64
 """What the first entry of all has as `previous`."""
 
@@ -217,7 +219,7 @@ def last_line(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            reach = _TAIL_BYTES
+            reach = _LAST_BYTES
             while True:
                 start = max(0, size - reach)
                 file.seek(start)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from support.apps import App, Site
 from support.days import DAYS, history
-from support.waiting import until
+from support.waiting import HANG_SEC, until
 
 import pipeline
 from pipeline.storage import departed
@@ -46,9 +46,9 @@ import os, sys, traceback, json
 from pathlib import Path
 from pipeline.host import failpoint
 from pipeline.keeping.cleaning import Cleaner
-from pipeline.keeping.leaving import Way
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
+from pipeline.settings import Settings
 
 def refuse(*_):
     raise OSError(18, "Invalid cross-device link")
@@ -56,8 +56,8 @@ def refuse(*_):
 def clean(home, spec, moves):
     failpoint.IS_ARMED, failpoint._aims, failpoint._LOG = bool(spec), failpoint._parsed(spec), f"{home}/kills"
     os.link = refuse
-    way = Way("move", Path(home, "archive")) if moves else Way()
-    done = list(Cleaner(places_for(Path(home, "logs")), Limits(max_files=2), way=way).run())
+    way = {"expiry": "move", "expiry_dir": f"{home}/archive"} if moves else {}
+    done = list(Cleaner(places_for(Path(home, "logs")), Settings(**way), limits=Limits(max_files=2)).run())
     sys.exit(any(one.trouble for one in done))
 
 for line in sys.stdin:
@@ -150,7 +150,7 @@ def test_a_kill_while_files_are_moved_leaves_each_whole_and_once(home: Path, run
 
 APP = """
     from stage import *
-    start()
+    start(compression="none", retention_days=0, max_total_size_mb=0, min_free_mb=0)
     emit("first")
     say("ready")
     hear()
@@ -162,8 +162,9 @@ from pathlib import Path
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
+from pipeline.settings import Settings
 
-done = list(Cleaner(places_for(Path(sys.argv[1])), Limits(max_files={KEPT})).run())
+done = list(Cleaner(places_for(Path(sys.argv[1])), Settings(), limits=Limits(max_files={KEPT})).run())
 print("done", json.dumps([[one.file, one.trouble] for one in done]), flush=True)
 """
 
@@ -198,7 +199,7 @@ def test_files_leave_beside_a_writer_which_says_so(site: Site) -> None:
     check(site.log_dir)
     app.tell("end")
     assert app.wait() == 0
-    site.until_ended()
+    site.until_ended(HANG_SEC)
     check(site.log_dir)
     told = {record["file"]: (record["cause"], record["records"]) for record in site.of_type("file_expired")}
     assert told == {name: ("max_files", verify(site.log_dir).expired[name]) for name in NAMES[: 1 - KEPT]}
@@ -221,7 +222,7 @@ def test_a_writer_that_is_killed_while_it_says_so_is_followed_by_one_that_does(
     assert [name for name in day_files(site.log_dir) if name in NAMES] == NAMES[1 - KEPT :]
     app.tell("end")
     assert app.wait() == 0
-    site.until_ended()
+    site.until_ended(HANG_SEC)
     check(site.log_dir)
 
 
@@ -238,7 +239,7 @@ def test_whoever_asked_and_was_killed_is_followed_by_one_that_goes_on(site: Site
     assert day_files(site.log_dir) == NAMES[1 - KEPT :]
     app.tell("end")
     app.wait()
-    site.until_ended()
+    site.until_ended(HANG_SEC)
     check(site.log_dir)
 
 

@@ -12,6 +12,7 @@ from pipeline.host import clock
 from pipeline.keeping.cleaning import Cleaner, Done
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
+from pipeline.settings import Settings
 from pipeline.storage import holding
 from pipeline.verification import account, verify
 
@@ -41,7 +42,12 @@ def logs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def clean(logs: Path, **limits: float) -> list[Done]:
     """Keep these limits in a directory where no pipeline runs."""
-    return list(Cleaner(places_for(logs), Limits(**limits)).run())
+    return list(cleaner(logs, **limits).run())
+
+
+def cleaner(logs: Path, **limits: float) -> Cleaner:
+    """Return what cleans by these limits."""
+    return Cleaner(places_for(logs), Settings(), limits=Limits(**limits))
 
 
 def names(logs: Path) -> list[str]:
@@ -113,8 +119,9 @@ def test_a_file_that_somebody_appends_to_stays(logs: Path) -> None:
 
 def test_what_was_told_and_not_removed_goes_next_time(logs: Path) -> None:
     """A run that was killed behind the entry: whatever the limits are by now, for the reason that is told."""
-    cleaner = Cleaner(places_for(logs), Limits())
-    assert cleaner._goodbyes.say({f"{DAYS[3]}.jsonl": "size"}, "") == {f"{DAYS[3]}.jsonl"}
+    found = cleaner(logs)
+    assert not found.due()
+    assert found._goodbyes.say({f"{DAYS[3]}.jsonl": "size"}, "") == {f"{DAYS[3]}.jsonl"}
     assert not verify(logs).findings
     assert not account(logs).faulty
     assert [(one.file, one.reason) for one in clean(logs)] == [(f"{DAYS[3]}.jsonl", "size")]
@@ -123,7 +130,7 @@ def test_what_was_told_and_not_removed_goes_next_time(logs: Path) -> None:
 def test_a_dry_run_says_the_same_and_changes_nothing(logs: Path) -> None:
     """The steps, in order."""
     limits = {"retention_sec": 3.4 * DAY_SEC, "max_files": 3}
-    foreseen = Cleaner(places_for(logs), Limits(**limits)).foresee()
+    foreseen = cleaner(logs, **limits).foresee()
     assert names(logs) == day_names(*DAYS)
     assert [(step.file.name, step.reason) for step in foreseen] == [
         (one.file, one.reason) for one in clean(logs, **limits)

@@ -1,6 +1,7 @@
 """Health while the disk hangs or is nearly full, on small file systems that are mounted for it."""
 
 import errno
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from support.apps import Site
+from support.days import history
 from support.waiting import until
+
+from pipeline.verification import verify
 
 pytestmark = pytest.mark.faults
 
@@ -111,6 +115,27 @@ def test_disk_nearly_full(site: Site, mount) -> None:
     assert app.wait() == 0
     site.until_ended(30)
     site.check_ends(site.check())
+
+
+def test_room_is_scarce_and_old_days_leave_before_their_time(site: Site, mount) -> None:
+    """Below 5 % of a small volume: the oldest days go, the stream says why; it ends when there is room."""
+    point = mount("scarce", "-t", "tmpfs", "-o", "size=24m", "tmpfs")
+    site.log_dir = history(point / "logs")
+    filler = point / "filler"
+    filler.write_bytes(bytes(21 << 20))
+    app = site.app(HOLDING.replace("start()", 'start(compression="none", retention_days=0)'))
+    app.expect("ready")
+    site.until_reason("room_scarce", holds=False)
+    with filler.open("ab") as file:
+        file.write(bytes(os.statvfs(point).f_bavail * os.statvfs(point).f_frsize - (1 << 20)))
+    assert site.until_reason("room_scarce")["status"] == "degraded"
+    until(lambda: {one["cause"] for one in site.of_type("file_expired")} == {"min_free"}, "an early leave")
+    filler.unlink()
+    site.until_reason("room_scarce", holds=False)
+    app.tell("end")
+    assert app.wait() == 0
+    site.until_ended(30)
+    assert not verify(site.log_dir).findings
 
 
 def fill(filler: Path) -> None:

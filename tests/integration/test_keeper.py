@@ -17,7 +17,8 @@ from support.waiting import until
 
 from pipeline import launch
 from pipeline.host import clock
-from pipeline.keeping import report, work
+from pipeline.keeping import report
+from pipeline.keeping.cleaning import Cleaner
 from pipeline.paths import places_for
 from pipeline.settings import Settings
 from pipeline.storage.fence import keeper_lock_of
@@ -57,7 +58,7 @@ def site(tmp_path: Path, old_days: Path) -> Iterator[Site]:
 
 def start(site: Site, settings: dict[str, object] | None = None, **env: str) -> App:
     """Start an application and wait for it."""
-    app = site.app(HOLDING, json.dumps(settings or {}), **env)
+    app = site.app(HOLDING, json.dumps({"retention_days": 0} | (settings or {})), **env)
     app.expect("ready")
     return app
 
@@ -147,11 +148,16 @@ def test_what_is_due_follows_the_settings(old_days: Path) -> None:
     places = places_for(old_days)
     today = f"{clock.wall_text()[:10]}.jsonl"
     (old_days / today).touch()
-    assert work.due(places, Settings(), "") == DAYS
-    assert work.due(places, Settings(compress_after_days=0), "") == DAYS
-    assert work.due(places, Settings(compress_after_days=36_500), "") == []
-    assert work.due(places, Settings(compression="none"), "") == []
+
+    def due(**settings: object) -> list[str]:
+        found = Settings(**{"retention_days": 0, "min_free_mb": 0} | settings)
+        return [step.file.name for step in Cleaner(places, found).due()]
+
+    assert due() == DAYS
+    assert due(compress_after_days=0) == DAYS
+    assert due(compress_after_days=36_500) == []
+    assert due(compression="none") == []
     (old_days / f"{DAYS[0]}.gz").touch()
-    assert work.due(places, Settings(compression="none"), "") == DAYS[:1]  # somebody was killed there
+    assert due(compression="none") == DAYS[:1]  # somebody was killed there
     (old_days / f"{DAYS[0]}.gz").unlink()
     (old_days / today).unlink()
