@@ -55,9 +55,12 @@ class Keeper:
     def run(self) -> int:
         """Do what is due, and return the exit code."""
         try:
-            for done in Cleaner(self.places, self.settings, beat=self.beat).run():
+            cleaner = Cleaner(self.places, self.settings, beat=self.beat)
+            for done in cleaner.run():
                 self._report.take(done)
                 self.journal.note(_sentence(done))
+            for _ in cleaner.count():
+                self.beat()
         except Ended:
             self._report.end("stopped")
             return EXIT_REPLACE

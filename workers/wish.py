@@ -14,6 +14,7 @@ from pipeline import launch
 from pipeline.host import clock
 from pipeline.keeping import from_settings
 from pipeline.keeping.cleaning import Cleaner
+from pipeline.storage.catalog import COUNTS
 
 if TYPE_CHECKING:
     from workers.writer import Writer
@@ -22,6 +23,8 @@ _LOOK_SEC: Final = 60.0
 _HURRY_SEC: Final = 5.0
 """Between two looks at the least: periods of a second are sealed every second."""
 _AGAIN_SEC: Final = 86_400.0
+_COUNTED_SOON: Final = ("day", "hour")
+"""Shorter periods are counted when a keeper has something else to do: nobody starts one every minute."""
 
 
 class KeeperWish:
@@ -37,6 +40,7 @@ class KeeperWish:
         self._wished_at = 0.0
         self._wished: set[tuple[str, str]] = set()
         self._is_hurried = False
+        self._counts_at = 0
 
     def hurry(self) -> None:
         """Look soon: a file was sealed."""
@@ -58,10 +62,24 @@ class KeeperWish:
             if now < self._wish_from and not outlook.is_pressed:
                 return
             due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
+            if writer.settings.rotate_every in _COUNTED_SOON:
+                due |= {(kept.name, "Count") for kept in self._cleaner.uncounted()}
             if now - self._wished_at > _AGAIN_SEC:
                 self._wished.clear()
+            self._take_counts()
             if due - self._wished:
                 launch.want_keeper(writer.places)
                 self._wished_at, self._wished = now, due | self._wished
         except OSError as error:
             writer.journal.note(f"cannot see whether there is work for the keeper: {error}")
+
+    def _take_counts(self) -> None:
+        """Have the catalog written when the keeper has counted files meanwhile."""
+        directory = self._writer.days.grip.places.belongings_dir / COUNTS
+        try:
+            changed_at = directory.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if changed_at != self._counts_at:
+            self._counts_at = changed_at
+            self._writer.days.manifests.store_catalog()

@@ -217,6 +217,7 @@ class Writer:
         self._deliver_all()
         self._sync()
         self.days.close()
+        self.days.manifests.store_catalog(is_last=True)
         failpoint.reach("writer.stop.synced")
         self.finisher.remove_own_lanes()
         self.pump.retreat.forget_removed()

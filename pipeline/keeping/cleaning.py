@@ -14,18 +14,19 @@ The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
-from pipeline.keeping import from_settings, inventory, packing
+from pipeline.keeping import counts, from_settings, inventory, packing
 from pipeline.keeping.forecast import outlook
 from pipeline.keeping.goodbyes import Goodbyes
 from pipeline.keeping.leaving import leave
 from pipeline.keeping.plan import Leave, Pack, foreseen, plan
 from pipeline.keeping.seals import Seals
 from pipeline.storage import holding
+from pipeline.storage.catalog import counts_path
 from pipeline.storage.directories import Access
 from pipeline.storage.grip import Grip
 
@@ -134,6 +135,21 @@ class Cleaner:
         while done := self.step():
             yield from done
 
+    def uncounted(self) -> list[Kept]:
+        """Return the finished files whose records nobody has counted for the catalog yet."""
+        return [
+            kept for kept in self._look() if kept.is_sealed and not counts.is_counted(self._places, kept.name)
+        ]
+
+    def count(self) -> Iterator[str]:
+        """Count them, and yield the name of each. What cannot be read is passed over. OSError as `run`."""
+        for kept in self.uncounted():
+            try:
+                counts.count(self._places, kept.files[0], kept.name, self._beat)
+            except OSError:
+                continue  # damaged, gone meanwhile, or no room: verify has to say which, not the catalog
+            yield kept.name
+
     def step(self) -> list[Done]:
         """Do the next step, and return what became of its files; nothing when nothing is due."""
         self._beat()
@@ -208,6 +224,8 @@ class Cleaner:
             leave([self._places.log_dir / name for name in kept.files], self._way, self._beat)
         except (OSError, PipelineError) as error:
             return self._stayed(step, str(error))
+        with suppress(OSError):
+            files.remove(counts_path(self._places.belongings_dir, kept.name))
         return Done(kept.name, self._way.verb, step.reason, kept.size)
 
     def _stayed(self, step: Leave, trouble: str) -> Done:

@@ -22,7 +22,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pipeline.host import files
+from pipeline.host import clock, files
 from pipeline.storage import catalog
 from pipeline.storage.day_file import DELETED
 from pipeline.storage.directories import PRIVATE
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 UNEXPLAINED: Final = "nobody can say that these bytes are what was appended"
 DRAFT_NAME: Final = "blocks"
+_CATALOG_REST: Final = 19
+"""How many times as long as it took to write the catalog it is left alone."""
 
 
 class Appended(Protocol):
@@ -112,6 +114,7 @@ class Manifests:
         self._trails: dict[str, Trail] = {}
         self._check_volume = check_volume
         self._is_recovered = False
+        self._catalog_from = 0.0
 
     @property
     def directory(self) -> Path:
@@ -180,13 +183,15 @@ class Manifests:
             raise OSError(errno.EBUSY, "the file is being written", name)
         self._open_chain().extend(name, [entry])
 
-    def store_catalog(self) -> None:
-        """Write the catalog anew."""
-        if self._chain is None:
+    def store_catalog(self, *, is_last: bool = False) -> None:
+        """Write the catalog anew; not again at once where that takes long, unless it is the last time."""
+        began = clock.monotonic()
+        if self._chain is None or (not is_last and began < self._catalog_from):
             return
         try:
             self._check_volume()
             catalog.store(self._log_dir, self._chain)
+            self._catalog_from = clock.monotonic() + (clock.monotonic() - began) * _CATALOG_REST
         except OSError as error:
             self.error = str(error)
 
