@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline import settings as settings_table
 from pipeline.host import clock, files, processes, seats
 from pipeline.host.locks import RecordLock
-from pipeline.paths import Places, create_runtime
+from pipeline.paths import Places, create_runtime, require_volume
 
 if TYPE_CHECKING:
     from pipeline.settings import Reading, Settings
@@ -65,6 +65,7 @@ def publish_settings(places: Places, reading: Reading) -> None:
         files.write_json(places.runtime("settings.json"), content)
     except OSError:  # no room in memory: the state directory has them then
         with contextlib.suppress(OSError):
+            require_volume(places, places.state_dir)
             files.make_private(places.state_dir)
             files.write_json(places.spare_settings, content)
 

@@ -8,6 +8,7 @@ depends on anything but the settings, the user and the machine.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import zlib
 from pathlib import Path
@@ -112,6 +113,18 @@ class Places(NamedTuple):
     def runtime(self, name: str) -> Path:
         """Return a file of the runtime directory."""
         return self.runtime_dir / name
+
+
+def require_volume(places: Places, path: Path) -> None:
+    """
+    Refuse a path in the mount point of the log directory's volume while that is away: OSError (ENODEV).
+
+    What is made there is hidden when the volume comes back, and what belongs there is not gone. A writer
+    notes where it is mounted (storage/volume).
+    """
+    noted = str((files.read_json(places.volume_note) or {}).get("mount_point", ""))
+    if noted and path.is_relative_to(noted) and not os.path.ismount(noted):
+        raise OSError(errno.ENODEV, f"the volume of the log directory is not mounted at {noted}")
 
 
 def places_for(log_dir: Path, state_dir: str = "") -> Places:

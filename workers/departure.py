@@ -6,13 +6,18 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pipeline.host import clock, failpoint, files
+from pipeline.paths import require_volume
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
 
 
 def has_lanes(places: Places) -> bool:
-    """Whether any lane is left, in memory or on disk."""
+    """Whether any lane is left, in memory or on disk; there may be some on a volume that is away."""
+    try:
+        require_volume(places, places.disk_lanes_dir)
+    except OSError:
+        return True
     parents = (places.lanes_dir, places.disk_lanes_dir)
     lanes = [parent / name for parent in parents for name in files.names_in(parent) if name[0] != "."]
     return any((lane / "alive").exists() for lane in lanes)

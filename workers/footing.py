@@ -81,6 +81,10 @@ class Footing:
         self.waits_for = "waiting_for_append_lock"
         return False
 
+    def sees_all_lanes(self) -> bool:
+        """Whether no lane is out of sight: on a volume that is away, or that a killed writer is stuck on."""
+        return not self._is_stand_in and self.grip.is_there(self._places.disk_lanes_dir)
+
     def is_lost(self, pump: Pump) -> bool:
         """Whether the log directory was replaced under us, and the lock in the new one cannot be had."""
         if not self._fence.is_void():

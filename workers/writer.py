@@ -115,7 +115,7 @@ class Writer:
         self.state = "recovering"
         self._own = Emitter(self.places, self.settings, role="writer")
         self._own.open_lane()
-        self.lanes = Lanes(self.places, self.is_own, sees_all=not self.is_stand_in)
+        self.lanes = Lanes(self.places, self.is_own, sees_all=self._footing.sees_all_lanes)
         instance, grip = self._footing.instance, self._footing.grip
         self.checkpoint = Checkpoint(grip.places.state_dir, instance)
         self.days = Days(grip, self.settings, instance, self._note_file_change)
@@ -319,10 +319,10 @@ class Writer:
         return all(tailer.is_ended and not tailer.has_pending() for tailer in others)
 
     def _is_alone(self) -> bool:
-        return all(self.is_own(lane.producer) for lane in self.lanes.all())
+        return self._footing.sees_all_lanes() and all(self.is_own(lane.producer) for lane in self.lanes.all())
 
     def _has_been_alone(self) -> bool:
-        if self.is_stand_in or not self._is_alone() or (self.append_error and self.delivery.fallback_error):
+        if not self._is_alone() or (self.append_error and self.delivery.fallback_error):
             self._alone_since = 0.0
             return False
         if not self._alone_since:

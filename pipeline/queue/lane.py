@@ -7,7 +7,6 @@ the writer never sees a lane that looks dead because it is only half made.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import weakref
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.host import clock, failpoint, files, handlers, processes
 from pipeline.host.locks import GateLock, RecordLock
 from pipeline.limits import OFFSET_BITS, PRODUCER_CHARS
-from pipeline.paths import Places, create_runtime
+from pipeline.paths import Places, create_runtime, require_volume
 from pipeline.queue.counts import Counts
 from pipeline.queue.layout import (
     ABOUT_OFFSET,
@@ -82,7 +81,7 @@ class Lane:
             self.memory_dir = self.places.lanes_dir / self.producer
         except OSError as error:
             handlers.let_through(error)
-            _require_volume(self.places)
+            require_volume(self.places, self.places.disk_lanes_dir)
             files.make_private(self.places.disk_lanes_dir)
             lock = self._make(self.places.disk_lanes_dir)
             self.disk_dir = self.places.disk_lanes_dir / self.producer
@@ -96,7 +95,7 @@ class Lane:
         """
         if self.disk_dir is not None and self.disk_dir.is_dir():
             return self.disk_dir
-        _require_volume(self.places)
+        require_volume(self.places, self.places.disk_lanes_dir)
         self.disk_dir = None
         for (
             fd
@@ -258,7 +257,8 @@ class Lane:
             failpoint.reach("emit.lane.locked")
             self._keep_position(draft / "position")
             if draft.parent == self.places.disk_lanes_dir:
-                _require_volume(self.places)  # again: a draft that was made below its mount point ends here
+                # Again: a draft that was made below its mount point ends here.
+                require_volume(self.places, self.places.disk_lanes_dir)
             draft.rename(draft.parent / self.producer)
         except BaseException:
             lock.close()
@@ -302,14 +302,3 @@ def _gate(places: Places) -> GateLock:
             return gate
         gate.release()
         create_runtime(places)
-
-
-def _require_volume(places: Places) -> None:
-    """
-    Make no lane in the mount point of a volume that is away: it would be hidden when that comes back.
-
-    The writer notes where the log directory's volume is mounted (storage/volume). OSError when it is not.
-    """
-    noted = str((files.read_json(places.volume_note) or {}).get("mount_point", ""))
-    if noted and places.disk_lanes_dir.is_relative_to(noted) and not os.path.ismount(noted):
-        raise OSError(errno.ENODEV, f"the volume of the log directory is not mounted at {noted}")

@@ -112,10 +112,13 @@ class Lanes:
     """
     The lanes of one instance. `is_own` tells the writer's own lanes, whose locks it must never test.
 
-    Who does not see the disk takes no lane for ended that has gone on there, and reads what it sees of it.
+    Who does not see the disk (`sees_all`) takes no lane for ended that has gone on there, and reads what it
+    sees of it.
     """
 
-    def __init__(self, places: Places, is_own: Callable[[str], bool], *, sees_all: bool = True) -> None:
+    def __init__(
+        self, places: Places, is_own: Callable[[str], bool], *, sees_all: Callable[[], bool] = lambda: True
+    ) -> None:
         self.places = places
         self.watched: dict[str, WatchedLane] = {}
         self.removed: list[str] = []
@@ -150,6 +153,8 @@ class Lanes:
         if everywhere or clock.monotonic() >= self._disk_due:
             parents.append(self.places.disk_lanes_dir)
             self._disk_due = clock.monotonic() + 0.5
+            for lane in self.all():
+                lane.tailer.is_whole = self._is_whole(lane)
         return [lane for parent in parents for lane in self._scan_directory(parent)]
 
     def watch(self) -> list[WatchedLane]:
@@ -252,4 +257,4 @@ class Lanes:
 
     def _is_whole(self, lane: WatchedLane) -> bool:
         """Whether no part of a lane may be where we do not look."""
-        return self._sees_all or not lane.about.has_disk
+        return not lane.about.has_disk or self._sees_all()

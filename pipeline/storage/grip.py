@@ -94,6 +94,14 @@ class Grip:
         else:
             self._volume.check_path(path)
 
+    def is_there(self, path: Path) -> bool:
+        """Whether what belongs at a path, by its own name, could be seen: its volume is not away."""
+        try:
+            self._volume.check_path(path)
+        except OSError:
+            return False
+        return True
+
     def is_current(self) -> bool:
         """Whether the path leads to what is held."""
         try:

@@ -196,7 +196,7 @@ class Soak:
     def _tend(self) -> None:
         self.crew.tend()
         is_away = self.trouble.kind in AWAY or time.monotonic() - self._away_at < _AWAY_SEC
-        self.commands.poll(is_away=is_away)
+        self.commands.poll(is_away=is_away, has_store=not self.fallback.is_on)
         if time.monotonic() - self._looked_at > 0.5:
             self._looked_at = time.monotonic()
             self._look_for_drained()

@@ -26,9 +26,11 @@ class FallbackTrouble:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._holder: sqlite3.Connection | None = None
+        self.is_on = False
 
     def begin(self, kind: str) -> None:
         """Fill its volume, or lock it as somebody does who looks into it and went for lunch."""
+        self.is_on = True
         if kind == "fallback_full":
             self._volume.fill()
             return
@@ -38,6 +40,7 @@ class FallbackTrouble:
 
     def heal(self) -> None:
         """Make it well."""
+        self.is_on = False
         self._volume.free()
         if self._holder is not None:
             self._holder.close()

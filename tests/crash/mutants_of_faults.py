@@ -156,6 +156,22 @@ FAULTS = (
         ),
     ),
     (
+        "alone while lanes are out of sight",
+        f"{_AWAY}_nobody_is_alone_while_lanes_may_be_on_a_volume_that_is_away",
+        (("workers/writer.py", "return self._footing.sees_all_lanes() and all(", "return all("),),
+    ),
+    (
+        "runtime directory removed while lanes are out of sight",
+        f"{_AWAY}_the_runtime_directory_stays_while_lanes_may_be_on_a_volume_that_is_away",
+        (
+            (
+                "workers/departure.py",
+                "        require_volume(places, places.disk_lanes_dir)\n",
+                "        pass\n",
+            ),
+        ),
+    ),
+    (
         "cut marks of an earlier moment",
         "../integration/test_two_at_one_store.py::test_a_part_is_not_cut_by_a_mark_that_somebody_has_worked_off",
         (
@@ -182,8 +198,8 @@ FAULTS = (
         (
             (
                 "pipeline/queue/lane.py",
-                "        _require_volume(self.places)\n        self.disk_dir = None\n",
-                "        self.disk_dir = None\n",
+                "_lanes_dir)\n        self.disk_dir = None\n",
+                "_lanes_dir) if False else None\n        self.disk_dir = None\n",
             ),
         ),
     ),
@@ -349,7 +365,7 @@ FAULTS = (
     (
         "stand-in passes over what is out of its sight",
         f"{_STAND_IN}_it_waits_for_what_is_out_of_its_sight",
-        (("pipeline/queue/lanes.py", "return self._sees_all or not lane.about.has_disk", "return True"),),
+        (("pipeline/queue/lanes.py", "return not lane.about.has_disk or self._sees_all()", "return True"),),
     ),
     (
         "emit() looks at the disk",

@@ -6,11 +6,13 @@ Here a log directory that is noted as a mount point and is none stands for that;
 
 import json
 import shutil
+from collections import Counter
 
 from support.outage_rig import all_there, begun, mount, rows, run, unmount
 from support.rig import Rig
 
 from pipeline.host import files
+from workers import departure
 
 
 def test_a_lane_makes_no_directory_below_the_mount_point() -> None:
@@ -33,6 +35,41 @@ def test_a_lane_makes_no_directory_below_the_mount_point() -> None:
         all_there(rig)
     finally:
         rig.close()
+
+
+def test_nobody_is_alone_while_lanes_may_be_on_a_volume_that_is_away() -> None:
+    """Without a runtime directory producers go on on the disk; a writer that cannot see that waits for it."""
+    rig = Rig(lanes="disk")
+    try:
+        emitter = begun(rig)
+        shutil.rmtree(rig.places.runtime_dir)
+        for tag in range(100, 110):
+            rig.emit(emitter, tag, size=200)
+        rig.step(2)  # and has the runtime directory made again
+        rig.pass_time(1)
+        rig.step(2)
+        rig.kill_writer()
+        unmount(rig)
+        rig.start_writer()
+        for _ in range(20):
+            rig.step()
+            rig.pass_time(0.5)
+            assert rig.writer._exit_code() is None
+        mount(rig)
+        rig.drain()
+        assert rig.tags() == Counter(rig.tags_emitted)
+    finally:
+        rig.close()
+
+
+def test_the_runtime_directory_stays_while_lanes_may_be_on_a_volume_that_is_away(rig: Rig) -> None:
+    """It says where the volume belongs, without which the next pipeline takes the empty directory."""
+    rig.places.log_dir.mkdir()
+    assert not departure.has_lanes(rig.places)
+    unmount(rig)
+    assert departure.has_lanes(rig.places)
+    mount(rig)
+    assert not departure.has_lanes(rig.places)
 
 
 def test_who_removes_the_runtime_directory_does_not_make_us_forget_the_volume(rig: Rig) -> None:
