@@ -29,17 +29,27 @@ class Actor:
     name: str
     is_dead: bool = False
     connections: list[sqlite3.Connection] = field(default_factory=list)
-    calls_left: int = 0
-    """At which of its next calls it is interrupted, 0 for never."""
+    aim: int | str = 0
+    """At which of its next calls it is interrupted: its number, or a part of its name; 0 for none."""
     how: str = ""
     """ "" goes on, "killed" before the call, "half" in the middle of it, "late" behind it."""
     meanwhile: Callable[[], object] = lambda: None
     thing: Any = None
     """What it was made of, once it is to be thrown away."""
 
-    def arm(self, calls_left: int, how: str, meanwhile: Callable[[], object]) -> None:
+    def arm(self, aim: int | str, how: str, meanwhile: Callable[[], object]) -> None:
         """Interrupt it at one of its next calls."""
-        self.calls_left, self.how, self.meanwhile = calls_left, how, meanwhile
+        self.aim, self.how, self.meanwhile = aim, how, meanwhile
+
+    def is_due(self, call: str) -> bool:
+        """Whether it is interrupted at this call; only once."""
+        if isinstance(self.aim, str):
+            is_due = self.aim in call
+        else:
+            self.aim -= 1 if self.aim else 0
+            is_due = self.aim == 0
+        self.aim = 0 if is_due else self.aim
+        return is_due
 
 
 class Actors:
@@ -75,10 +85,7 @@ class Actors:
             raise Killed(name)
         if self.trace is not None:
             self.trace.append(f"{actor.name}: {name} {place}")
-        if actor is self.nobody or actor.calls_left == 0:
-            return ""
-        actor.calls_left -= 1
-        if actor.calls_left:
+        if actor.aim == 0 or not actor.is_due(f"{name} {place}"):
             return ""
         how = actor.how
         actor.meanwhile()
@@ -103,12 +110,11 @@ class Actors:
 
     def has_open(self, is_meant: Callable[[str], bool]) -> bool:
         """Whether anybody has a file open that is meant."""
-        return any(is_meant(path_of(fd)) for fd in self._owners)
+        return any(is_meant(path_of(fd)) for fd in os.listdir("/proc/self/fd"))
 
     def bury(self, actor: Actor, is_meant: Callable[[str], bool]) -> None:
         """Give back what a dead actor held: locks, connections, and the files that are meant."""
-        actor.is_dead = True
-        self.locks = {key: owner for key, owner in self.locks.items() if owner is not actor}
+        self.free(actor)
         for connection in actor.connections:
             with suppress(Exception):
                 connection.close()
@@ -116,6 +122,11 @@ class Actors:
             del self._owners[fd]
             if is_meant(path_of(fd)):
                 _REAL_CLOSE(fd)
+
+    def free(self, actor: Actor) -> None:
+        """Have an actor be dead, and its locks free; the rest when nothing of it is played any more."""
+        actor.is_dead = True
+        self.locks = {key: owner for key, owner in self.locks.items() if owner is not actor}
 
     # Record locks, which the kernel would not keep apart in one process
 

@@ -1,5 +1,5 @@
 """
-A volume that breaks as a test says, played over an ordinary directory: whatever a process does on it asks here.
+A volume that breaks as a test says, over an ordinary directory: whatever a process does on it asks here.
 
 Unmounted lazily, an empty directory stands at the mount point; who has files open there goes on in the
 detached volume, and what it writes is there when it is mounted again. A full one takes a part of a write
@@ -13,7 +13,7 @@ import errno
 import os
 import shutil
 
-_stat, _rename, _mkdir, _truncate = os.stat, os.rename, os.mkdir, os.truncate
+_open, _stat, _rename, _mkdir, _truncate = open, os.stat, os.rename, os.mkdir, os.truncate
 """As they are before anybody wraps them."""
 
 
@@ -149,7 +149,7 @@ class BrokenVolume:
         places = (os.path.join(parent, name) for parent, _, names in os.walk(self.point) for name in names)
         for path in places if lost else ():
             for start, end in lost.get(_inode_of(path), ()):
-                with open(path, "r+b", buffering=0) as file:
+                with _open(path, "r+b", buffering=0) as file:
                     size = file.seek(0, os.SEEK_END)
                     if end >= size:
                         _truncate(path, start)

@@ -2,7 +2,7 @@
 Scripts for worlds (tests/support/world.py): made of a seed, played, and made shorter while they still fail.
 
 A step is a name with numbers. One that lets a process act may say that it is interrupted at its `at`th call,
-what is played meanwhile, and how the process goes on (`support.actors`).
+or its first one with this in its name, what is played meanwhile, and how it goes on (`support.actors`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Step(NamedTuple):
 
     name: str
     numbers: tuple[int, ...] = ()
-    at: int = 0
+    at: int | str = 0
     how: str = ""
     inner: tuple[Step, ...] = ()
 

@@ -1,5 +1,5 @@
 """
-A world for simulations: a rig whose volume breaks, whose fallback refuses, and whose processes die at any call.
+A world for simulations: a rig whose volume breaks, whose fallback refuses, whose processes die at any call.
 
 It plays a script (tests/support/script.py), step by step. Other processes than the writer are played beside
 it: a `pipeline replay-fallback`, and a stand-in for a writer that hangs in a call. A step may be interrupted
@@ -35,6 +35,7 @@ from workers.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 
 DAY_SEC = 86_400
@@ -126,7 +127,7 @@ class World(Rig):
         if self.writer is not None:
             self.kill_writer()
         elif self._frozen and not self._frozen[-1][2]:
-            self.actors.bury(self._frozen[-1][1], self._is_closed_by_kernel)
+            self.actors.free(self._frozen[-1][1])
 
     def _do_stop(self, step: Step) -> None:
         """SIGTERM: the writer delivers what is queued, if that can be, and ends."""
@@ -243,7 +244,7 @@ class World(Rig):
                 dead, self.writer = self.writer, None
             self._throw_away(dead, actor)
         finally:
-            actor.calls_left = 0
+            actor.aim = 0
 
     def _arm(self, actor: Actor, step: Step) -> None:
         if step.at:
@@ -272,6 +273,8 @@ class World(Rig):
                 lane.tailer.close()
             if hasattr(dead, "_own"):
                 _drop_lanes(dead._own)
+            if dead is not None:
+                dead._footing.grip.close()
             self.actors.bury(actor, self._is_closed_by_kernel)
 
     def _is_closed_by_kernel(self, path: str) -> bool:
