@@ -56,6 +56,11 @@ class Footing:
         return self._fence.is_held
 
     @property
+    def has_log_dir(self) -> bool:
+        """Whether there is a log directory, or will be again: its volume is away."""
+        return self._is_stand_in or not self.grip.is_gone()
+
+    @property
     def instance(self) -> str:
         """Our suffix in file names, "" for the first instance."""
         return self._fence.instance

@@ -313,7 +313,7 @@ class Writer:
 
     def _has_nobody_and_nowhere(self) -> bool:
         """Whether the log directory is gone, and every producer with all that it emitted written."""
-        if self.is_stand_in or self.places.log_dir.is_dir():
+        if self._footing.has_log_dir:
             return False
         others = [lane.tailer for lane in self.lanes.all() if not self.is_own(lane.producer)]
         return all(tailer.is_ended and not tailer.has_pending() for tailer in others)

@@ -102,6 +102,16 @@ class Grip:
             return False
         return True
 
+    def is_gone(self) -> bool:
+        """Whether somebody took the log directory away, not its volume."""
+        if self.log_dir.is_dir():
+            return False
+        try:
+            self._volume.check()
+        except OSError:
+            return False
+        return True
+
     def is_current(self) -> bool:
         """Whether the path leads to what is held."""
         try:
