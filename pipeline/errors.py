@@ -80,6 +80,10 @@ class FallbackFull(FallbackError):
     """`fallback_max_mb` is reached; what was refused stays in the queue."""
 
 
+class FallbackMoved(FallbackError):
+    """Another process has stored records of these lanes since their positions were read."""
+
+
 class FallbackBusy(FallbackError):
     """Another process replays the fallback store just now."""
 

@@ -20,6 +20,7 @@ Invariants
         positions can always be derived from the page.                      property/test_delivery_model.py
     C3  A torn, old or missing page never stops a start.                    integration/test_recovery.py
     C4  Sizes and positions of one `synced` are of one moment; a torn one is passed over for the one before.
+    C5  A sync that is not known to have worked is known to a successor.    property/test_simulation.py
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -37,6 +39,7 @@ from pipeline.limits import INTENT_BYTES_MAX, require
 from pipeline.queue.tailer import Slice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MAGIC: Final = b"PIPECTRL"
@@ -49,6 +52,8 @@ _UNKNOWN: Final = 0
 _TRUSTED: Final = 1
 _RETREATING: Final = 2
 """What is not durable is being taken back: everything behind `synced` counts as not written."""
+_UNSURE: Final = 3
+"""As unknown; and a sync was begun, so what is behind `synced` may be in the files and on no disk."""
 _INTENTS_OFFSET: Final = 4096
 _SLOT_HEAD: Final = struct.Struct("=II")
 _SYNCED_OFFSET: Final = _INTENTS_OFFSET + 2 * INTENT_BYTES_MAX
@@ -115,6 +120,8 @@ class ControlPage:
         """The files that the last writer was at: they may end in a half line."""
         if self.state == _UNKNOWN:
             self.distrust()
+        elif self.is_unsure:
+            self._forget_intents()
 
     @property
     def is_trusted(self) -> bool:
@@ -124,7 +131,12 @@ class ControlPage:
     @property
     def is_unknown(self) -> bool:
         """Whether the files have to be asked."""
-        return self.state == _UNKNOWN
+        return self.state in (_UNKNOWN, _UNSURE)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether, besides, files may hold what no disk does, behind `synced`."""
+        return self.state == _UNSURE
 
     @property
     def is_retreating(self) -> bool:
@@ -177,6 +189,22 @@ class ControlPage:
         os.pwrite(self.fd, bytes(_SLOT_HEAD.size), _INTENTS_OFFSET + slot * INTENT_BYTES_MAX)
         self.intents.pop(slot, None)
 
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """
+        Say that a sync is under way, for good if it fails: a successor takes back what it was about.
+
+        Behind one that failed another one reports success, whoever makes it.
+        """
+        self._set_state(_RETREATING if self.is_trusted else _UNSURE)
+        failpoint.reach("writer.sync.begun")
+        yield
+        self.be_sure()
+
+    def be_sure(self) -> None:
+        """Say that what a sync was about is on the disk, or taken back."""
+        self._set_state(_UNKNOWN if self.is_unknown else _TRUSTED)
+
     def retreat(self) -> None:
         """Say that what is behind `synced` is being taken back, until `settle`; a successor goes on."""
         self._set_state(_RETREATING)
@@ -195,14 +223,13 @@ class ControlPage:
     def distrust(self) -> None:
         """Forget what the page says: from now on, and for the next writer too, the files are asked."""
         self._set_state(_UNKNOWN)
-        self.committed = 0
-        self.intents.clear()
+        self._forget_intents()
         files.pwrite_all(self.fd, bytes(_SYNCED_OFFSET - _INTENTS_OFFSET), _INTENTS_OFFSET)
         files.pwrite_all(self.fd, _HEAD.pack(_MAGIC, _VERSION, 0, _UNKNOWN), 0)
 
     def doubt(self) -> None:
         """Have the next writer ask the files; this one knows what it is doing, until `trust`."""
-        self._set_state(_UNKNOWN)
+        self._set_state(_UNSURE if self.is_unsure else _UNKNOWN)
 
     def trust(self) -> None:
         """Say that positions follow from the page again."""
@@ -222,6 +249,10 @@ class ControlPage:
     def close(self) -> None:
         """Close the page; it stays."""
         os.close(self.fd)
+
+    def _forget_intents(self) -> None:
+        self.committed = 0
+        self.intents.clear()
 
     def _set_state(self, state: int) -> None:
         os.pwrite(self.fd, struct.pack("=Q", state), _STATE_OFFSET)

@@ -83,11 +83,7 @@ class Pump:
         self._turn = 0
 
     def deliver(self) -> bool:
-        """
-        Append one batch; whether there was one.
-
-        OSError when its file refuses: call `resume` before the next.
-        """
+        """Append one batch; whether there was one. OSError when its file refuses: `resume` is next then."""
         self.require_settled()
         if self._lost:
             self._deliver_lost()
@@ -145,6 +141,8 @@ class Pump:
     def sync(self) -> None:
         """Make durable what is written, publish, release. OSError: all behind the last sync is in doubt."""
         self.require_settled()
+        if self.needs_files:
+            return  # how far lanes are written is a dead writer's word, and nobody has synced it
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
@@ -275,7 +273,7 @@ class Pump:
         self._unsynced.setdefault(file.name, []).extend(intent.slices)
         self.apply(intent)
         if file.change() == FOREIGN:
-            self.days.settle(file)
+            self.days.settle(file, self.sync_now)
             self._unsynced.pop(file.name, None)
             self.is_sync_wanted = True
 
@@ -299,7 +297,7 @@ class Pump:
         """Return the file for so many bytes of a period, looked at; None when a deleted one is first."""
         while True:
             file = self.days.current(period)
-            change = self.days.settle(file, coming)
+            change = self.days.settle(file, self.sync_now, coming)
             if change == INTACT:
                 return file
             if change != DELETED:
@@ -311,11 +309,7 @@ class Pump:
                 return None
 
     def collect(self) -> tuple[str, list[Slice], list[Slice]]:
-        """
-        Return one period and what leads in it, of each lane.
-
-        (period, slices to append, slices settled by it).
-        """
+        """Return a period and what leads in it: (period, slices to append, slices settled by it)."""
         lanes = self.lanes.all()
         self._turn += 1
         start = self._turn % len(lanes) if lanes else 0
@@ -359,19 +353,24 @@ class Pump:
     def _sync_file(self, file: DayFile) -> None:
         """Sync a file that is still where its name says; keep what a deleted one held for writing again."""
         if file.change() == DELETED:
-            self.days.settle(file)
+            self.days.settle(file, self.sync_now)
             self._take_lost(file.name)
             return
         self._beat()
-        try:
-            file.sync()
-        except OSError:
-            self.is_retreating = True
-            raise
+        self.sync_now(file)
         batch = self.page.open_intent()
         if batch is not None and batch.file == file.name:  # what is there of it counts when it is whole
             file.synced_size = min(file.synced_size, batch.offset)
         self._unsynced.pop(file.name, None)
+
+    def sync_now(self, file: DayFile) -> None:
+        """Sync a file; if that fails, what is not durable has to be taken back, by a successor if need be."""
+        try:
+            with self.page.syncing():
+                file.sync()
+        except OSError:
+            self.is_retreating = True
+            raise
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]

@@ -51,7 +51,8 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
         and (last is None or _is_intact(pump, last))
         and pump.resume()
     ):
-        _sync_files(pump, beat)
+        with page.syncing():
+            _sync_files(pump, beat)
         pump.publish()
         return "page"
     by_files(pump, beat)
@@ -88,11 +89,12 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
     The page says so until all of it is settled: a kill in the middle comes here again.
     """
     pump.days.grip.check()
-    pump.needs_files = True
+    may_have_failed, pump.needs_files = pump.needs_files, True
     pump.lanes.scan(everywhere=True)  # the volume that is back may have lanes that nobody has seen
     pump.retreat.load()
     pump.forget_unsynced()
     failpoint.reach("writer.recover.files")
+    pump.retreat.mark_unsure()
     named = pump.page.named_files | {intent.file for intent in pump.page.intents.values()}
     pump.page.distrust()
     failpoint.reach("writer.recover.distrusted")
@@ -123,6 +125,8 @@ def by_files(pump: Pump, beat: Callable[[], None]) -> None:
                 path.parent != pump.lanes.places.lanes_dir for path in lane.tailer.directories
             ),
         )
+    if may_have_failed:
+        _write_again(pump, beat)
     _sync_files(pump, beat)
     pump.durable_records = pump.records
     pump.needs_files = False
@@ -250,6 +254,19 @@ def _sync_files(pump: Pump, beat: Callable[[], None]) -> None:
             files.sync_file(path)
     if periods:
         files.sync_directory(pump.days.directory)
+
+
+def _write_again(pump: Pump, beat: Callable[[], None]) -> None:
+    """
+    Write what is not known to be synced once more, as it stands there.
+
+    A sync of the try before may have failed and lost its pages, which a second one says nothing of.
+    """
+    periods = _periods(pump)
+    for name, synced in pump.days.unsealed().items():
+        if naming.period_of(name) in periods:
+            beat()
+            files.write_again(pump.days.directory / name, synced)
 
 
 def _is_intact(pump: Pump, last: Intent) -> bool:

@@ -30,7 +30,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.delivery.slices import ends, first_bytes
-from pipeline.errors import FallbackError, FallbackFull, LaneError
+from pipeline.errors import FallbackError, FallbackFull, FallbackMoved, LaneError
 from pipeline.host import failpoint
 from pipeline.storage import stored
 from pipeline.storage.fallback import CutMark, FallbackRow
@@ -172,8 +172,16 @@ class Retreat:
         self._rewind()
         if was_known:
             self.pump.page.settle()
+        else:
+            self.pump.page.be_sure()
         self.pump.is_retreating = False
         self.cut_marked()
+
+    def mark_unsure(self) -> None:
+        """Have files count up to what is known to be synced, after a sync that nobody saw the end of."""
+        if self.pump.page.is_unsure:
+            self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])
+            self.cut_marked()
 
     def _counted(self, file: DayFile) -> int:
         """Return up to where a file counts: a successor opened it with all that the last one left there."""
@@ -227,6 +235,9 @@ class Retreat:
             self.fallback.store(rows, positions, cuts)
         except FallbackFull:
             raise
+        except FallbackMoved:
+            self.load()
+            raise
         except FallbackError:
             self.is_store_in_doubt = True
             raise
@@ -248,7 +259,7 @@ class Retreat:
             raise OSError(errno.ESTALE, "the file of an open batch is not what it was", intent.file)
         length = there.rfind(b"\n") + 1
         file.cut_to(intent.offset + length)
-        file.sync()
+        self.pump.sync_now(file)
         failpoint.reach("writer.trim.cut")
         if not length:
             self.pump.page.withdraw()

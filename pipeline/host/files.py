@@ -21,6 +21,7 @@ from pipeline.host import failpoint
 
 READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_COPY_BYTES: Final = 1 << 20
 CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -85,6 +86,17 @@ def sync_file(path: Path) -> None:
     fd = os.open(path, READ)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_again(path: Path, start: int) -> None:
+    """Write what stands in a file from `start` on, where it stands: its pages may be on no disk."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        while data := pread_all(fd, _COPY_BYTES, start):
+            pwrite_all(fd, data, start)
+            start += len(data)
     finally:
         os.close(fd)
 

@@ -80,20 +80,20 @@ class Days:
             self.open[period] = file
         return file
 
-    def settle(self, file: DayFile, coming: int = 0) -> str:
+    def settle(self, file: DayFile, sync: Callable[[DayFile], None], coming: int = 0) -> str:
         """
         Look for interference before an append of so many bytes, and act on it; INTACT, or what it was.
 
         A file that would be longer than `rotate_max_mb` by them is sealed, and a part goes on: FULL.
 
-        A file that is left is synced first, unless it is deleted: what it holds counts as durable from then
-        on.
+        A file that is left is synced first (by `sync`), unless it is deleted: what it holds counts as durable
+        from then on.
         """
         change = file.change()
         if change == INTACT:
-            return self._rolled(file) if self._is_full(file, coming) else change
+            return self._rolled(file, sync) if self._is_full(file, coming) else change
         if change != DELETED:
-            file.sync()
+            sync(file)
         self._report(file.name, change, abs(file.actual_size() - file.size))
         if change in (MOVED, DELETED):
             self._drop(file)
@@ -112,9 +112,9 @@ class Days:
     def _is_full(self, file: DayFile, coming: int) -> bool:
         return file.size > 0 < coming and file.size + coming > self.part_bytes_max
 
-    def _rolled(self, file: DayFile) -> str:
+    def _rolled(self, file: DayFile, sync: Callable[[DayFile], None]) -> str:
         """Go on in the next part; the file is never appended to again."""
-        file.sync()
+        sync(file)
         failpoint.reach("writer.rotate.full")
         self.sealed.add(file.name)
         self.has_sealed = True

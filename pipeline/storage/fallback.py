@@ -11,6 +11,8 @@ Invariants                                                                 unit/
         soon as the volume takes one more write (`settle`).         integration/test_fallback_in_doubt.py
     F3  A damaged or removed database is never an end: it is moved away, a new one takes its readable rows,
         and the positions and cut marks that this process knows.
+    F5  Rows go in behind the positions that their writer has read, or not at all: a predecessor that hangs in
+        its last COMMIT is done with it before the next transaction begins.     integration/test_stand_ins.py
     F4  Nothing here waits for anybody longer than FALLBACK_BUSY_SEC; a reader makes the log longer, and us
         not slower.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pipeline.errors import FallbackError, FallbackFull
+from pipeline.errors import FallbackError, FallbackFull, FallbackMoved
 from pipeline.host import clock, files
 from pipeline.limits import MIB
 from pipeline.paths import QUARANTINE
@@ -120,7 +122,8 @@ class Fallback:
         """
         Keep rows, positions and cut marks, all of it durable at return, or nothing; `also` joins in.
 
-        FallbackFull when `max_bytes` is reached, FallbackError for anything else.
+        FallbackFull when `max_bytes` is reached, FallbackMoved when `reread` has to come first, FallbackError
+        for anything else.
         """
         if rows:
             self._require_room(sum(len(row.data) + _ROW_OVERHEAD_BYTES for row in rows))
@@ -128,6 +131,7 @@ class Fallback:
         ready = [fallback_tables.columns(row, at) for row in rows]
 
         def work(connection: sqlite3.Connection) -> None:
+            self._require_known(connection, positions)
             connection.executemany(
                 "INSERT INTO slices"
                 " (producer, first, last, count, length, period, sha256, reason, stored_at, data)"
@@ -240,6 +244,14 @@ class Fallback:
         """Return the open database once it is seen to be the one that its path names."""
         file = self._require_open()
         return self._renewed("was removed or replaced") if file.is_replaced() else file
+
+    def _require_known(self, connection: sqlite3.Connection, positions: Mapping[str, int]) -> None:
+        """Refuse to store what a transaction that came late, of who was killed in it, has stored (F5)."""
+        for producer in positions:
+            query = "SELECT position FROM positions WHERE producer = ?"
+            found = connection.execute(query, (producer,)).fetchone()
+            if found and found[0] > self._positions.get(producer, 0):
+                raise FallbackMoved("another writer has stored records of this lane", where=producer)
 
     def _require_room(self, size: int) -> None:
         try:

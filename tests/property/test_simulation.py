@@ -1,0 +1,122 @@
+"""
+Delivery, fallback, replay and recovery with everything that goes wrong at once: each record is stored once.
+
+A world (tests/support/world.py) plays random scripts (tests/support/script.py): a volume that is full,
+read-only, unmounted, or fails its syncs, a fallback store that refuses, `pipeline replay-fallback` beside the
+writer, and any process interrupted or killed at any of its calls. Then all is made well, and every accepted
+record has to be in the files once, `pipeline verify` has no finding, and `pipeline account` balances.
+
+What it has found stands below as a script of its own. A failure shows its seed and the shortest script.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support import script
+from support.script import Step
+from support.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LENGTHS = (8, 16, 30)
+_SHORT_RUN_SEC = 15.0
+
+
+def play(steps: Sequence[Step], *, is_point: bool = False, lanes: str = "memory") -> None:
+    """Play a script in a world of its own, make all well, and judge."""
+    world = World(is_point=is_point, lanes=lanes)
+    try:
+        world.play(steps)
+        world.end()
+    finally:
+        world.close()
+
+
+def simulate(first: int, seconds: float) -> None:
+    """Play the scripts of one seed after the other; the first that fails is made shorter, and shown."""
+    end = time.monotonic() + seconds
+    number = first
+    while time.monotonic() < end:
+        number += 1
+        dice = random.Random(number)
+        is_point, lanes = bool(dice.randrange(2)), dice.choice(["memory", "memory", "disk"])
+        steps = script.make(dice, dice.choice(_LENGTHS))
+        trouble = _trouble(steps, is_point, lanes)
+        if trouble:
+            short = script.shortest(steps, lambda some: _trouble(some, is_point, lanes) == trouble)  # noqa: B023
+            shown = "".join(f"    {step},\n" for step in short)
+            pytest.fail(f"seed {number}, {is_point=}, {lanes=}: {trouble}\n{shown}")
+
+
+def _trouble(steps: Sequence[Step], is_point: bool, lanes: str) -> str:
+    """Return what kind of failure a script ends with, "" for none."""
+    try:
+        play(steps, is_point=is_point, lanes=lanes)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the script has found
+        return f"{type(error).__name__}: {str(error).partition(':')[0][:60]}"
+    return ""
+
+
+@pytest.mark.timeout(600)
+def test_no_combination_of_troubles_loses_or_repeats_a_record(seed: int) -> None:
+    """For a moment."""
+    simulate(seed, _SHORT_RUN_SEC)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_no_combination_of_troubles_loses_or_repeats_a_record_for_long(seed: int) -> None:
+    """For half an hour, or as many seconds as PIPELINE_SIMULATION_SEC says."""
+    simulate(seed, float(os.environ.get("PIPELINE_SIMULATION_SEC", "1800")))
+
+
+# What it has found, each as short as it was after the steps that can be left out
+
+
+_BEGUN = (Step("emit", (0, 3, 30)), Step("work", (3, 11)))
+_IN_FALLBACK = (*_BEGUN, Step("full", (0,)), Step("emit", (0, 3, 30)), Step("work", (6, 11)))
+
+
+def test_a_volume_that_is_away_is_not_a_log_directory_that_is_gone() -> None:
+    """The writer that finds nobody and no directory keeps the lanes, its own too."""
+    away = (Step("work", (1, 1)), Step("unmount"), Step("emit", (0, 0, 0)), Step("work", (1, 1)))
+    play([*away, Step("end_producer", (0, 0)), Step("work", (1, 1))])
+
+
+def test_a_writer_that_ends_after_a_sync_that_failed_leaves_word_of_it() -> None:
+    """Its successor's sync reports success; the pages are gone once the volume is mounted again."""
+    play([Step("work", (1, 1)), Step("sync_errors", (1, 1)), Step("work", (1, 7)), *_BEGUN, Step("unmount")])
+
+
+@pytest.mark.parametrize("how", ["late", "killed"])
+def test_a_writer_that_is_killed_in_a_sync_that_fails_leaves_word_of_it(how: str) -> None:
+    """Nobody has seen the error; or it was seen, and nothing could be done any more."""
+    dies = Step("work", (3, 11), "fsync /disk/logs/2025-11-21.jsonl", how)
+    play([*_BEGUN, Step("sync_errors", (1, 1)), Step("emit", (0, 3, 30)), dies, *_BEGUN, Step("unmount")])
+
+
+def test_a_recovery_whose_sync_fails_does_not_believe_the_next_one() -> None:
+    """By the files: what it read there is written again."""
+    dies = Step("work", (1, 1), "writer.commit.after", "killed")
+    play([Step("emit", (0, 3, 30)), dies, Step("sync_errors", (1, 1)), *_BEGUN, Step("unmount")])
+
+
+def test_a_commit_that_comes_late_is_seen_by_the_stand_in() -> None:
+    """It has read how far the lanes are while the stuck one had not got there yet."""
+    hangs = Step("work", (6, 11), "COMMIT", "late", (Step("work", (1, 3)),))
+    play([*_IN_FALLBACK, Step("emit", (0, 3, 30)), hangs, Step("work", (2, 11))])
+
+
+@pytest.mark.parametrize("then", [(Step("unmount"), Step("work", (1, 10))), ()])
+def test_nothing_is_published_before_the_files_can_be_asked(then: tuple[Step, ...]) -> None:
+    """A dead writer's positions are ahead of files that it has cut; the store cannot say so."""
+    meanwhile = () if then else (Step("work", (1, 10)),)
+    dies = Step("work", (3, 11), "ftruncate", "late", meanwhile)
+    broken = (Step("sync_errors", (1, 0)), Step("fallback", (2,)), Step("emit", (0, 3, 30)))
+    play([*_BEGUN, *broken, dies, *then])
