@@ -245,6 +245,7 @@ _BATCH_STEPS = [
     *(Case(f"writer.append.{step}", skip=3) for step in ("before", "partial", "after")),
     *(Case(f"writer.commit.{step}", skip=3) for step in ("before", "after")),
     Case("writer.position.stored", skip=7),
+    Case("writer.sync.begun", skip=2),
     Case("writer.sync.before", skip=2),
     Case("writer.sync.after", skip=2),
     Case("writer.sync.published", skip=2),

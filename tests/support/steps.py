@@ -20,6 +20,7 @@ WRITER_POINTS = (
     "writer.commit.before",
     "writer.commit.after",
     "writer.position.stored",
+    "writer.sync.begun",
     "writer.sync.before",
     "writer.sync.before_directory",
     "writer.sync.after",
