@@ -15,29 +15,33 @@ Invariants                                                                  cras
     P6  A row whose bytes are not those of its checksum is never written to a file; it goes to the quarantine.
     P8  A step looks and writes in one directory, never below a mount point whose volume is away: there every
         claim is gone.                                          integration/test_volume_leaves.py
+    P9  A claim may be of another instance's part. Its manifest is of that one's chain.
+                                                                property/test_simulation.py
     P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
 """
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.storage import fallback_rows, quarantine, stored
+from pipeline.storage import fallback_rows, fence, quarantine, stored
 from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
 from pipeline.storage.grip import Grip
+from pipeline.storage.manifest import instance_of
 from pipeline.storage.manifests import Manifests
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pipeline.delivery.replay_part import ReplayPart
     from pipeline.paths import Places
@@ -126,7 +130,8 @@ class Replay:
         self._take_store()
         for claim in self._fallback.read(fallback_rows.claims):
             failpoint.reach("replay.settle")
-            self._settle(claim)
+            with self._in_chain_of(claim):
+                self._settle(claim)
         self._after = self._fallback.read(lambda conn: fallback_rows.number_before(conn, self._since))
 
     def _take_store(self) -> None:
@@ -229,6 +234,22 @@ class Replay:
             part.cut_to(claim.start)
             self._fallback.remove_cut_mark(mark)
 
+    @contextmanager
+    def _in_chain_of(self, claim: Claim) -> Iterator[None]:
+        """Keep the manifest of another instance's part in that one's chain (P9); without its lock in none."""
+        ours, owner = self._manifests, instance_of(claim.part)
+        if owner == self._instance:
+            yield
+            return
+        lock = fence.lock_of(self._grip.places, owner)
+        check = self._grip.check if lock.try_acquire() else _leave_it
+        self._manifests = Manifests(self._grip.places, owner, self._access, check)
+        try:
+            yield
+        finally:
+            self._manifests = ours
+            lock.close()
+
     def _settle(self, claim: Claim) -> None:
         """Find out what an interrupted append left, and complete it (P3)."""
         rows = self._fallback.read(
@@ -294,6 +315,11 @@ class Replay:
         if self._fallback.read(fallback_rows.replayed) != fallback_rows.Replayed():
             self._fallback.change(fallback_rows.announce_replayed)
             self._fallback.shrink()
+
+
+def _leave_it() -> None:
+    """Refuse to write an entry."""
+    raise OSError(errno.EBUSY, "another process writes the manifests of that instance")
 
 
 def _up_to(rows: list[StoredRow], records: int) -> list[StoredRow]:

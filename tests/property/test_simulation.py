@@ -113,6 +113,12 @@ def test_a_commit_that_comes_late_is_seen_by_the_stand_in() -> None:
     play([*_IN_FALLBACK, Step("emit", (0, 3, 30)), hangs, Step("work", (2, 11))])
 
 
+def test_a_piece_in_a_part_of_another_instance_is_settled_in_its_chain() -> None:
+    """A command that finds the lock of the files taken by who hangs goes on under its own, and fails."""
+    hangs = Step("work", (6, 11), "writer.fallback.before", "late", (Step("command"),))
+    play([*_IN_FALLBACK, Step("emit", (0, 3, 30)), hangs])
+
+
 @pytest.mark.parametrize("then", [(Step("unmount"), Step("work", (1, 10))), ()])
 def test_nothing_is_published_before_the_files_can_be_asked(then: tuple[Step, ...]) -> None:
     """A dead writer's positions are ahead of files that it has cut; the store cannot say so."""
