@@ -14,6 +14,7 @@ Invariants
     D4  An append that was interrupted is compared with its source and goes on at the very next byte.
     D5  A file that failed an fsync, or a batch that cannot be completed, is cut where it was synced last, and
         what stood behind that is delivered again: under a cut mark when the file cannot be cut now.
+    D7  A lane goes on in another file only when what it has in the one before is synced. test_power_model.py
     D6  A batch goes to the fallback only when everything before it is durable, so `durable` stays a prefix.
 The tests are crash/test_writer_killed.py (kills at every fail point) and property/test_delivery_model.py.
 """
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.delivery.control import ControlPage, Intent, Synced
 from pipeline.delivery.retreat import Retreat
-from pipeline.delivery.slices import without_stored
+from pipeline.delivery.slices import have_lane_in_common, without_stored
 from pipeline.errors import LaneError
 from pipeline.host import failpoint
 from pipeline.limits import BATCH_SLICES_MAX, SYNC_BYTES_MAX
@@ -232,6 +233,10 @@ class Pump:
             return False
         if not self.lanes.take(slices):
             return False  # dropped since they were found: look again
+        elsewhere = (pieces for name, pieces in self._unsynced.items() if name != file.name)
+        if any(have_lane_in_common(slices, pieces) for pieces in elsewhere):
+            self.sync()
+            return False  # what a deleted file has lost may come first now
         if not file.is_noted:
             file.is_noted = True
             self.note_synced()
@@ -334,11 +339,7 @@ class Pump:
         return period, slices, skipped
 
     def _unstored(self, lane: WatchedLane, piece: Slice) -> tuple[list[Slice], list[Slice]]:
-        """
-        Return (the fragments of a slice that no file holds, what they settle).
-
-        All of it, but after a recovery.
-        """
+        """Return (fragments of a slice that no file holds: all, but after a recovery; what they settle)."""
         known = lane.tailer.stored
         if known is None:
             return [piece], []

@@ -33,6 +33,12 @@ def first_bytes(slices: list[Slice], length: int) -> list[Slice]:
     return kept
 
 
+def have_lane_in_common(some: list[Slice], others: list[Slice]) -> bool:
+    """Whether one producer has slices in both."""
+    producers = {piece.producer for piece in some}
+    return any(piece.producer in producers for piece in others)
+
+
 def ends(slices: list[Slice]) -> dict[str, int]:
     """Return the position behind the last slice of each lane."""
     found: dict[str, int] = {}

@@ -32,6 +32,22 @@ FAULTS = (
         ),
     ),
     (
+        "lane goes on in another file before a sync",
+        "../integration/test_days_in_order.py",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "        if any(have_lane_in_common(slices, pieces) for pieces in elsewhere):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    (
+        "piece settled in the chain of who settles it",
+        f"{_WORLD}_a_piece_in_a_part_of_another_instance_is_settled_in_its_chain",
+        (("pipeline/delivery/replay.py", "        if owner == self._instance:\n", "        if True:\n"),),
+    ),
+    (
         "sync begun without a word",
         f"{_WORLD}_a_writer_that_is_killed_in_a_sync_that_fails_leaves_word_of_it",
         (

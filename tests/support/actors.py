@@ -34,8 +34,8 @@ class Actor:
     how: str = ""
     """ "" goes on, "killed" before the call, "half" in the middle of it, "late" behind it."""
     meanwhile: Callable[[], object] = lambda: None
-    thing: Any = None
-    """What it was made of, once it is to be thrown away."""
+    things: list[Any] = field(default_factory=list)
+    """What it was made of, once others act in its place."""
 
     def arm(self, aim: int | str, how: str, meanwhile: Callable[[], object]) -> None:
         """Interrupt it at one of its next calls."""

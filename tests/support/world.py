@@ -239,10 +239,10 @@ class World(Rig):
                 yield
         except Killed:
             assert actor.is_dead
-            dead = actor.thing
-            if dead is None:
-                dead, self.writer = self.writer, None
-            self._throw_away(dead, actor)
+            things = actor.things
+            if not things:  # it was not interrupted, or lives on: it is the one there is
+                things, self.writer = [self.writer], None
+            self._throw_away(things[0], actor)
         finally:
             actor.aim = 0
 
@@ -262,7 +262,7 @@ class World(Rig):
         finally:
             self._frozen.pop()
         if step.how or actor.is_dead:
-            actor.thing = held
+            actor.things = [held]
         else:
             self.writer, self._writer_actor = held, actor
 
