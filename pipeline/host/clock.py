@@ -7,7 +7,6 @@ Monotonic time measures intervals and is what heartbeats are stamped with.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Final
 
 NANO: Final = 1_000_000_000
@@ -25,7 +24,8 @@ def second_text(second: int) -> bytes:
 
 def wall_text() -> str:
     """Return now as RFC 3339 UTC with microseconds and `Z`, as records carry it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, nanos = divmod(wall_ns(), NANO)
+    return f"{second_text(second).decode()}.{nanos // 1000:06d}Z"
 
 
 class Deadline:

@@ -23,6 +23,8 @@ READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _COPY_BYTES: Final = 1 << 20
 CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
 
 
 def pread_all(fd: int, size: int, offset: int) -> bytes:
@@ -244,3 +246,21 @@ def free_bytes(path: Path) -> int | None:
     except OSError:
         return None
     return found.f_bavail * found.f_frsize
+
+
+def exchange(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """
+    Let two paths change places: in one step by renameat2(2), else by three renames.
+
+    OSError when they cannot be moved.
+    """
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    paths = [os.fsencode(path) for path in (one, other)]
+    if rename is not None and rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return
+    third = f"{os.fspath(other)}.third"
+    os.rename(other, third)
+    os.rename(one, other)
+    os.rename(third, one)

@@ -1,4 +1,4 @@
-"""What several tests of outages and faults ask for; a file that means another thing by a name has its own."""
+"""What several tests of whole pipelines, of outages and of faults ask for."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.apps import Site
 from support.fuse_process import need_fuse
 from support.fuse_rules import RuledDirectory
 from support.obeying import Mount, StateSite, mounts_below
@@ -40,7 +41,14 @@ def disk(rig: Rig) -> Disk:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Give a log directory with a runtime root of its own and its applications; it ends with the test."""
+    with Site(tmp_path / "site") as made:
+        yield made
+
+
+@pytest.fixture
+def state_site(tmp_path: Path) -> Iterator[StateSite]:
     """Give a site, with its state elsewhere than its logs, that ends with the test."""
     with StateSite(tmp_path / "site") as made:
         yield made

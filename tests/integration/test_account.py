@@ -50,13 +50,6 @@ BUSY = """
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
 def rig_of() -> Iterator[RigOf]:
     """Give a function that makes a rig."""
     made: list[Rig] = []
@@ -76,78 +69,83 @@ def rig(rig_of: RigOf) -> Rig:
     return rig_of()
 
 
-def end(site: StateSite, app: App) -> None:
+def end(state_site: StateSite, app: App) -> None:
     """Let an application end, and our processes."""
     app.tell("end")
     assert app.wait() == 0
-    until(lambda: not site.workers(), "the end of our processes")
+    until(lambda: not state_site.workers(), "the end of our processes")
 
 
 # While it runs, and across its ends
 
 
-def test_it_balances_by_its_register_until_a_line_is_deleted_and_that_is_accepted(site: StateSite) -> None:
+def test_it_balances_by_its_register_until_a_line_is_deleted_and_that_is_accepted(
+    state_site: StateSite,
+) -> None:
     """Lanes are gone: the register says what was emitted, for the writer's own records too."""
-    app = started(site)
+    app = started(state_site)
     assert emits(app, "a", 300) == 300
     app.tell("fork child 20 10")
     assert app.expect("forked") == "0"
-    end(site, app)
-    found = commands.ask(site, "account")
+    end(state_site, app)
+    found = commands.ask(state_site, "account")
     assert [one["source"] for one in found["producers"]] == ["register"] * 3
     assert sorted(one["stored"] for one in found["producers"])[1:] == [20, 300]
-    assert found["emitted"] == found["stored"] == len(site.records())
-    [path] = site.files()
+    assert found["emitted"] == found["stored"] == len(state_site.records())
+    [path] = state_site.files()
     lines = path.read_bytes().splitlines(keepends=True)
     gone = next(index for index, line in enumerate(lines) if b'"tag":"a 9"' in line)
     path.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
-    found = commands.ask(site, "account", status=1)
+    found = commands.ask(state_site, "account", status=1)
     [one] = [one for one in found["producers"] if not one["ok"]]
     assert (one["difference"], one["missing"]) == (1, {"count": 1, "ranges": [[10, 10]]})
-    commands.call(site, "repair", "--accept")
-    until(lambda: not site.workers(), "the end of our processes")
-    assert commands.ask(site, "account")["accepted"] == 1
+    commands.call(state_site, "repair", "--accept")
+    until(lambda: not state_site.workers(), "the end of our processes")
+    assert commands.ask(state_site, "account")["accepted"] == 1
 
 
 def test_it_never_cries_wolf_while_producers_emit(
-    site: StateSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state_site: StateSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy producer, and children that come and go: each look balances at once, without a second try."""
-    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(state_site.root))
     monkeypatch.setattr(accounts, "TRIES", 1)
-    app = site.app(BUSY, str(tmp_path / "stop"))
+    app = state_site.app(BUSY, str(tmp_path / "stop"))
     app.expect("ready")
-    seen = [account(site.log_dir)]
-    until(lambda: seen.append(account(site.log_dir)) or seen[-1].sums["emitted"] > 10_000, "10,000 records")
+    seen = [account(state_site.log_dir)]
+    until(
+        lambda: seen.append(account(state_site.log_dir)) or seen[-1].sums["emitted"] > 10_000,
+        "10,000 records",
+    )
     (tmp_path / "stop").touch()
     assert int(app.expect("emitted")) > 40
     assert app.wait() == 0
     assert [one.sentence for found in seen for one in found.faulty] == []
     assert sum(found.sums["queued"] > 0 for found in seen) > 0
     assert len({found.sums["emitted"] for found in seen}) > 10
-    until(lambda: not site.workers(), "the end of our processes")
-    of(account(site.log_dir), queued=0)
+    until(lambda: not state_site.workers(), "the end of our processes")
+    of(account(state_site.log_dir), queued=0)
 
 
-def test_what_everybody_left_behind_waits_in_the_queue(site: StateSite) -> None:
+def test_what_everybody_left_behind_waits_in_the_queue(state_site: StateSite) -> None:
     """Kill -9 of all: it balances over the dead, over the living, and at the end."""
-    app = started(site, fsync_interval_sec=30)
+    app = started(state_site, fsync_interval_sec=30)
     assert emits(app, "a", 500) == 500
-    site.supervisor()
-    os.kill(site.writer(), signal.SIGSTOP)
+    state_site.supervisor()
+    os.kill(state_site.writer(), signal.SIGSTOP)
     assert emits(app, "late", 50) == 50
-    for pid in (*site.workers(), app.pid):
+    for pid in (*state_site.workers(), app.pid):
         os.kill(pid, signal.SIGKILL)
     app.wait()
-    found = commands.ask(site, "account")
+    found = commands.ask(state_site, "account")
     assert found["queued"] >= 50
-    app = started(site)
+    app = started(state_site)
     assert emits(app, "b", 10) == 10
     flushes(app)
-    assert commands.ask(site, "account")["emitted"] >= 560
-    end(site, app)
-    found = commands.ask(site, "account")
-    assert found["emitted"] == found["stored"] == len(site.records())
+    assert commands.ask(state_site, "account")["emitted"] >= 560
+    end(state_site, app)
+    found = commands.ask(state_site, "account")
+    assert found["emitted"] == found["stored"] == len(state_site.records())
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_adoption_while_a_batch_is_open_repeats_nothing(rig: Rig, is_adoptable: 
     emitter = rig.producer()
     for tag in range(5, 25):
         rig.emit(emitter, tag, 100)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step(2)
     assert rig.writer.append_error
     hidden.rename(other)

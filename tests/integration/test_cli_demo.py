@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from pipeline.cli import demo, group
 from pipeline.cli.demonstration import outage, scanners, story, tally
 from pipeline.errors import PipelineError
 from pipeline.verification import account, verify
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.smoke

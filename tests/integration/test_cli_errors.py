@@ -4,8 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.apps import Site
@@ -17,13 +15,6 @@ from pipeline.errors import NotRunningError, PipelineError, SettingsError
 
 WITHOUT_DIR = ("config", "demo", "mask", "schema", "verify")
 """Commands that have none themselves, or say it in words of their own."""
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def pipeline(site: Site, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

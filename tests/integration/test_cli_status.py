@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.apps import Site
@@ -13,13 +11,6 @@ from support.commands import ask, call, service, start
 from support.waiting import until
 
 from pipeline.health.reasons import REASONS
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.smoke

@@ -1,17 +1,6 @@
 """Context that is carried to the processes of a pool, whichever way they are started."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from support.apps import Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def test_processes_of_a_pool_have_what_is_carried_to_them(site: Site) -> None:

@@ -8,14 +8,11 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-from support.apps import Site
 from support.commands import call
 from support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from support.apps import Site
 
 APP = """
     import os, sys
@@ -35,13 +32,6 @@ APP = """
     hear()
 """
 SAMPLE = re.compile(r'^pipeline_(values_masked|records_truncated)_total\{\w+="(\w+)"\} (\d+)$', re.MULTILINE)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def metrics(site: Site) -> dict[str, int]:

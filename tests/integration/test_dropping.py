@@ -107,7 +107,7 @@ def test_a_writer_that_cannot_write_keeps_only_what_it_has_begun_to_read(rig_of:
     emitter = rig.producer()
     rig.start_writer()
     rig.drain()
-    rig.write_room = 100
+    rig.faults.room = 100
     for tag in range(1500):
         assert rig.emit(emitter, tag, _SIZE)
         if tag % 50 == 0:
@@ -216,13 +216,13 @@ def _come_late(rig: Rig, monkeypatch: pytest.MonkeyPatch, steps: int, *, is_begu
         tag = next(tags)
         assert rig.emit(emitter, tag, _SIZE, level="ERROR" if tag % 30 == 0 else "INFO")
     rig.start_writer()
-    rig.write_room = 0
+    rig.faults.room = 0
     done = []
 
     def reach(name: str) -> None:
         if name == "emit.drop.drafted" and not done:
             done.append(name)
-            rig.write_room = None
+            rig.faults.room = None
             for _ in range(steps):
                 rig.step()
                 rig.pass_time(0.2)

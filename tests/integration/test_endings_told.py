@@ -2,20 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.apps import Site
 from support.waiting import until
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
-
 
 SURVIVOR = """
     import signal, sys, time

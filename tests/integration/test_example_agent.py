@@ -4,22 +4,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.apps import HANG_SEC, App, Site, numbers_of
 
 _OVERLOOKED_SEC = 3.0
 EXAMPLE = Path(__file__).parents[2] / "examples" / "agent_cli"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def start(site: Site) -> App:

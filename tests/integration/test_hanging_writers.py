@@ -51,7 +51,7 @@ def freezer() -> Iterator[Freezer]:
     ids=["a_write", "everything"],
 )
 def test_a_write_that_hangs_is_left_to_a_stand_in(
-    ruled: RuledDirectory, site: StateSite, rule: str, killed: list[str]
+    ruled: RuledDirectory, state_site: StateSite, rule: str, killed: list[str]
 ) -> None:
     """
     The writer is stuck in a write; its successor, and everybody's after kills, deliver to the fallback alone.
@@ -59,44 +59,46 @@ def test_a_write_that_hangs_is_left_to_a_stand_in(
     When the write returns at last, the stuck one is dead, and the files have had one appender.
     """
     try:
-        app = begun(site, ruled.path / "logs", **PATIENCE)
-        until_durable(site)
-        stuck = site.writer()
+        app = begun(state_site, ruled.path / "logs", **PATIENCE)
+        until_durable(state_site)
+        stuck = state_site.writer()
         ruled.set(rule)
         goes_on(app, "hanging")
-        until_stuck(site, stuck)
-        until_in_fallback(site)
-        assert stand_in(site) != stuck
+        until_stuck(state_site, stuck)
+        until_in_fallback(state_site)
+        assert stand_in(state_site) != stuck
         for role in killed:
-            before = site.health()["fallback"]["records"]
-            kill(site, role)
+            before = state_site.health()["fallback"]["records"]
+            kill(state_site, role)
             goes_on(app, f"without_{role}")
-            until(lambda before=before: is_more_in_fallback(site, before), f"a new {role}", FATE_SEC)
-        until_stuck(site, stuck)
+            until(lambda before=before: is_more_in_fallback(state_site, before), f"a new {role}", FATE_SEC)
+        until_stuck(state_site, stuck)
         ruled.set()
         until_gone(stuck)
         goes_on(app, "mended")
-        site.until_reason("writer_stuck", holds=False)
-        until_replayed(site)
-        ends_well(site, app)
+        state_site.until_reason("writer_stuck", holds=False)
+        until_replayed(state_site)
+        ends_well(state_site, app)
     finally:
         ruled.set()
 
 
-def test_a_frozen_writer_is_left_to_a_stand_in(site: StateSite, tmp_path: Path, freezer: Freezer) -> None:
+def test_a_frozen_writer_is_left_to_a_stand_in(
+    state_site: StateSite, tmp_path: Path, freezer: Freezer
+) -> None:
     """No disk hangs, but the writer neither works nor dies; thawed, it runs no instruction any more."""
-    app = begun(site, tmp_path / "logs", **PATIENCE)
-    until_durable(site)
-    frozen = site.writer()
+    app = begun(state_site, tmp_path / "logs", **PATIENCE)
+    until_durable(state_site)
+    frozen = state_site.writer()
     freezer.freeze(frozen)
     goes_on(app, "frozen")
-    until_stuck(site, frozen)
-    until_in_fallback(site)
-    os.kill(stand_in(site), signal.SIGKILL)
+    until_stuck(state_site, frozen)
+    until_in_fallback(state_site)
+    os.kill(stand_in(state_site), signal.SIGKILL)
     goes_on(app, "without_a_stand_in")
     freezer.thaw()
     until_gone(frozen)
     goes_on(app, "thawed")
-    site.until_reason("writer_stuck", holds=False)
-    until_replayed(site)
-    ends_well(site, app)
+    state_site.until_reason("writer_stuck", holds=False)
+    until_replayed(state_site)
+    ends_well(state_site, app)

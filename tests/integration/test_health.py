@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from support.apps import Site
@@ -32,13 +31,6 @@ HOLDING = """
             emit(f"{word} {index}")
         say("emitted")
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def bind_steady(busy: socket.socket) -> int:

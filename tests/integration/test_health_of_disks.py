@@ -35,13 +35,6 @@ HOLDING = """
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
-
-
-@pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Give a function that mounts something, which is unmounted in the end."""
     points: list[Path] = []

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,13 +35,6 @@ HOLDING = """
             emit(f"{word} {index}", filling="x" * int(size or 0))
         say("emitted")
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def start(site: Site, how: str = "start_pipeline", **options: object) -> App:

@@ -9,7 +9,6 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from support.waiting import until
 import pipeline
 
 OURS = Path(pipeline.__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 HOLDING = """

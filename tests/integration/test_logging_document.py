@@ -1,10 +1,8 @@
 """The documents' own logging configuration, loaded as it is: its lines are records, in both directories."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from support.apps import Site
 
 DOCUMENT = Path(__file__).parents[1] / "unit/settings/files/logging.yaml"
@@ -20,13 +18,6 @@ APPLICATION = """
     logging.getLogger("main").info("by the root")
     logging.shutdown()
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def lines(directory: Path) -> list[tuple[str, str]]:

@@ -7,13 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.apps import Site
 from support.commands import PIPELINE
 from support.needles import SECRET, files_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from support.apps import Site
 
 PROGRAM = """
 import os, sys, threading
@@ -38,13 +38,6 @@ if len(sys.argv) > 3:
     os.kill(os.getpid(), 9)
 pl.close()
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def run(site: Site, *arguments: str, **env: str) -> str:

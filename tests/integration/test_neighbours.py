@@ -4,21 +4,12 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.apps import Site
 from support.servers import broker_of_files, fetch, free_port
 from support.waiting import until
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
-
 
 WSGI = """
     import os

@@ -10,18 +10,16 @@ import signal
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import pytest
 from support.apps import App, Site
 from support.needles import PASSWORD, SECRET, files_with, leaks
 from support.servers import broker_of_files, fetch, fetch_surely, free_port
 from support.waiting import until
 
-from pipeline.cli.demonstration.outage import LogDirectory
+from pipeline.testing import LogDirectoryAway
 
 CLIENTS = 4
 SHOWN = "ghp***[MASKED 40 chars]***"
@@ -32,13 +30,6 @@ HEADERS = {
 }
 BODY = f'{{"user": "ann", "password": "{PASSWORD}", "note": "key {SECRET}"}}'.encode()
 QUERY = f"?token={SECRET}&password={PASSWORD}"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def ask(port: int, paths: Iterable[str]) -> list[bytes]:
@@ -100,13 +91,11 @@ def test_gunicorn_logs_and_requests_are_records_through_kills_an_outage_and_a_re
     os.kill(victim, signal.SIGKILL)
     ask(port, [f"/killed/{index}" for index in range(20)])
     until(lambda: site.of_type("work"), "records in a file")
-    directory = LogDirectory(site.log_dir, site.scripts)
-    directory.take_away()
-    ask(port, [f"/away/{index}" for index in range(20)])
-    site.until_reason("fallback_in_use")
-    assert files_with(SHOWN.encode(), fallback)
-    assert not leaks(site.root, fallback)
-    directory.put_back()
+    with LogDirectoryAway(site.log_dir):
+        ask(port, [f"/away/{index}" for index in range(20)])
+        site.until_reason("fallback_in_use")
+        assert files_with(SHOWN.encode(), fallback)
+        assert not leaks(site.root, fallback)
     server.kill(signal.SIGHUP)
     ask(port, [f"/reloaded/{index}" for index in range(20)])
     fetch(port, "/broken" + QUERY, BODY, **HEADERS)

@@ -142,11 +142,11 @@ def test_a_full_disk_keeps_the_whole_lines_and_takes_none_twice(rig: Rig) -> Non
     [path] = rig.day_files()
     for tag in range(10, 30):
         rig.emit(emitter, tag)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step()
     run(rig, 3)
     assert path.read_bytes().endswith(b"\n")
-    rig.write_room = None
+    rig.faults.room = None
     all_there(rig)
     assert [name for name in rig.lines() if ".r" in name], "nothing came by way of the fallback"
 
@@ -179,14 +179,14 @@ def test_a_batch_that_was_written_by_half_when_all_refused_is_finished_first(rig
     rig.writer.fallback.settle = lambda: False
     for tag in range(10, 30):
         rig.emit(emitter, tag)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step()
     assert not rig.day_files()[0].read_bytes().endswith(b"\n")
     rig.writer.pump.retreat.is_store_in_doubt = True
     run(rig, 60)
     assert rig.writer.delivery.breaker.state == "open"
     rig.writer.fallback.settle = settle
-    rig.write_room = None
+    rig.faults.room = None
     rig.writer.delivery.hurry()
     all_there(rig)
 
@@ -343,12 +343,12 @@ def test_what_is_taken_back_has_no_entry_in_a_manifest(rig: Rig) -> None:
     emitter = begun(rig)
     for tag in range(10, 30):
         rig.emit(emitter, tag)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step()
     rig.kill_writer()
     rig.start_writer()
     run(rig, 3)
-    rig.write_room = None
+    rig.faults.room = None
     run(rig, 70)
     all_there(rig)
     assert verify(rig.places.log_dir).findings == ()

@@ -16,7 +16,7 @@ def test_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered
     rig.step()
     for tag in range(20, 40):
         rig.emit(emitter, tag)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step()
     rig.writer.pump.sync()
     rig.kill_writer()
@@ -25,7 +25,7 @@ def test_the_whole_lines_of_half_a_batch_are_stored_once_although_a_sync_covered
     run(rig, 5)
     assert held(rig) >= 20
     put_back()
-    rig.write_room = None
+    rig.faults.room = None
     run(rig, 70)
     all_there(rig)
     assert verify(rig.places.log_dir).findings == ()
@@ -39,7 +39,7 @@ def test_a_successor_makes_no_batch_durable_that_it_has_not_synced(rig: Rig) -> 
     rig.step()
     for tag in range(20, 40):
         rig.emit(emitter, tag)
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.step()
     rig.kill_writer()
     rig.start_writer()
@@ -51,7 +51,7 @@ def test_a_successor_makes_no_batch_durable_that_it_has_not_synced(rig: Rig) -> 
     rig.start_writer()
     run(rig, 5)
     put_back()
-    rig.write_room = None
+    rig.faults.room = None
     run(rig, 70)
     all_there(rig)
     assert verify(rig.places.log_dir).findings == ()

@@ -202,9 +202,9 @@ def test_a_critical_record_waits_for_room_then_goes_to_stderr(
         tag += 1
     rest(rig)
     capfd.readouterr()
-    begun = rig.mono
+    begun = rig.clock.monotonic
     assert rig.emit(emitter, tag + 2, 10, level="ERROR") == 0
-    assert 3.0 <= rig.mono - begun < 4.0
+    assert 3.0 <= rig.clock.monotonic - begun < 4.0
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1
     lost = json.loads(lines[0])
@@ -219,13 +219,13 @@ def test_a_critical_record_that_waits_is_accepted_when_there_is_room(rig_of: Rig
     emitter = rig.producer()
     tag = fill(rig, emitter)
     rig.start_writer()
-    rig.write_room = 0
+    rig.faults.room = 0
     rig.step(3)
     while rig.emit(emitter, tag + 1, _SIZE, level="ERROR") and used(rig) < QUOTA_MB * (1 << 20) * 0.999:
         tag += 1
         if tag > _MANY:
             break
-    rig.write_room = None
+    rig.faults.room = None
     rig.while_sleeping = lambda: rig.step(3)
     assert rig.emit(emitter, 70_000, 3000, level="ERROR")
     rig.while_sleeping = None
@@ -237,9 +237,9 @@ def test_block_waits_and_then_refuses(rig_of: RigOf) -> None:
     """Not longer than block_timeout_sec, and counted under a reason of its own."""
     rig = rig_of(queue_full_strategy="block", block_timeout_sec=2.0)
     emitter = rig.producer()
-    begun = rig.mono
+    begun = rig.clock.monotonic
     fill(rig, emitter)
-    assert 2.0 <= rig.mono - begun < 4.0
+    assert 2.0 <= rig.clock.monotonic - begun < 4.0
     assert emitter.refused() == {"block_timeout": 1}
     check(rig, {"block_timeout": 1})
 

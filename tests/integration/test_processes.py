@@ -1,17 +1,7 @@
 """Every kind of process may emit: each has a lane of its own, nothing is lost, a normal end is no death."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from support.apps import Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def kinds(ends: dict) -> list[str]:

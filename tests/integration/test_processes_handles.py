@@ -1,19 +1,10 @@
 """What a handle does in one process or several: contexts, logging, joining, closing, where it goes."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.apps import Site
 from support.waiting import until
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def test_context_follows_tasks_and_stays_out_of_other_threads(site: Site) -> None:

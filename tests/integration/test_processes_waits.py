@@ -2,19 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from support.apps import Site
 from support.waiting import until
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
 
 
 def test_aemit_and_aflush_let_the_loop_go_on(site: Site) -> None:

@@ -45,61 +45,66 @@ FILLING = """
 """
 
 
-def test_a_full_memory_before_the_start_sends_lanes_to_disk(site: StateSite, mount: Mount) -> None:
+def test_a_full_memory_before_the_start_sends_lanes_to_disk(state_site: StateSite, mount: Mount) -> None:
     """Nothing can be made in /dev/shm: records are accepted on disk, and written once there is room."""
-    site.root = mount("memory", "size=512k")
-    filler = fill(site.root)
-    app = started(site)
+    state_site.root = mount("memory", "size=512k")
+    filler = fill(state_site.root)
+    app = started(state_site)
     assert emits(app, "full", 50) == 50
-    assert segments(site.places.disk_lanes_dir)
+    assert segments(state_site.places.disk_lanes_dir)
     filler.unlink()
     assert emits(app, "healed", 50) == 50
-    ends(site, app)
+    ends(state_site, app)
 
 
 @pytest.mark.xfail(
     strict=False,
     reason="known: workers that start in a full memory give up; the next emit or start tries again",
 )
-def test_workers_that_start_in_a_full_memory_work_once_there_is_room(site: StateSite, mount: Mount) -> None:
+def test_workers_that_start_in_a_full_memory_work_once_there_is_room(
+    state_site: StateSite, mount: Mount
+) -> None:
     """
     It fills up between start_pipeline() and the start of the workers.
 
     The app then only waits for its end.
     """
-    site.root = mount("memory", "size=512k")
-    app = site.app(FILLING)
+    state_site.root = mount("memory", "size=512k")
+    app = state_site.app(FILLING)
     app.expect("filled")
-    until(site.workers, "a worker that tries")
-    (site.root / "filler").unlink()
-    until(lambda: len(site.files()) == 1 and len(site.of_type("work")) == 50, "all records in the file")
-    ends(site, app)
+    until(state_site.workers, "a worker that tries")
+    (state_site.root / "filler").unlink()
+    until(
+        lambda: len(state_site.files()) == 1 and len(state_site.of_type("work")) == 50,
+        "all records in the file",
+    )
+    ends(state_site, app)
 
 
-def test_memory_that_fills_up_under_load_is_followed_by_disk(site: StateSite, mount: Mount) -> None:
+def test_memory_that_fills_up_under_load_is_followed_by_disk(state_site: StateSite, mount: Mount) -> None:
     """The segments that are there go on, the next ones are on disk; a child's lane too."""
-    site.root = mount("memory", "size=3m")
-    app = started(site)
+    state_site.root = mount("memory", "size=3m")
+    app = started(state_site)
     assert emits(app, "before", 100) == 100
     flushes(app)
-    filler = fill(site.root)
+    filler = fill(state_site.root)
     assert emits(app, "full", 3000, 2000) == 3000
     app.tell("fork child 200 100")
     assert app.expect("forked") == "0"
     filler.unlink()
     assert emits(app, "healed", 100) == 100
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_no_inode_left_in_memory_sends_lanes_to_disk(site: StateSite, mount: Mount) -> None:
+def test_no_inode_left_in_memory_sends_lanes_to_disk(state_site: StateSite, mount: Mount) -> None:
     """A file system in memory has as few inodes as a container gives it."""
-    site.root = mount("memory", "size=8m,nr_inodes=40")
-    app = started(site)
+    state_site.root = mount("memory", "size=8m,nr_inodes=40")
+    app = started(state_site)
     assert emits(app, "before", 10) == 10
-    site.writer()
+    state_site.writer()
     made = []
     for index in range(100):
-        path = site.root / f"file{index}"
+        path = state_site.root / f"file{index}"
         try:
             path.touch()
         except OSError:
@@ -113,23 +118,25 @@ def test_no_inode_left_in_memory_sends_lanes_to_disk(site: StateSite, mount: Mou
         assert app.expect("forked") == "0"
     for path in made:
         path.unlink()
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_a_state_directory_that_is_read_only_leaves_lanes_in_memory(site: StateSite, mount: Mount) -> None:
+def test_a_state_directory_that_is_read_only_leaves_lanes_in_memory(
+    state_site: StateSite, mount: Mount
+) -> None:
     """With lanes=disk and no disk to be had, memory takes them; the checkpoint that fails is told."""
     state = mount("state", "size=1m")
     subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
-    app = started(site, lanes="disk", state_dir=str(state))
+    app = started(state_site, lanes="disk", state_dir=str(state))
     assert emits(app, "read-only", 500) == 500
     flushes(app)
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_a_state_directory_that_turns_read_only_is_left(site: StateSite, mount: Mount) -> None:
+def test_a_state_directory_that_turns_read_only_is_left(state_site: StateSite, mount: Mount) -> None:
     """An emergency remount under a lane on disk: it goes on in memory, and nothing waits for its end."""
     state = mount("state", "size=4m")
-    app = started(site, lanes="disk", state_dir=str(state))
+    app = started(state_site, lanes="disk", state_dir=str(state))
     assert emits(app, "before", 100) == 100
     flushes(app)
     remounted = subprocess.run(["mount", "-o", "remount,ro", str(state)], check=False, capture_output=True)
@@ -144,11 +151,11 @@ def test_a_state_directory_that_turns_read_only_is_left(site: StateSite, mount: 
         subprocess.run(["mount", "-o", "remount,rw", str(state)], check=False, capture_output=True)
         for path in (state, *state.rglob("*")):
             subprocess.run(["chattr", "-i", str(path)], check=False, capture_output=True)
-    ends(site, app)
+    ends(state_site, app)
 
 
 def test_a_full_state_directory_is_followed_by_memory_and_used_again_when_it_has_room(
-    site: StateSite, mount: Mount
+    state_site: StateSite, mount: Mount
 ) -> None:
     """
     The disk lane is cut back to its last whole line, memory takes over.
@@ -156,27 +163,32 @@ def test_a_full_state_directory_is_followed_by_memory_and_used_again_when_it_has
     And the disk is tried again later.
     """
     state = mount("state", "size=1m")
-    app = started(site, lanes="disk", state_dir=str(state))
+    app = started(state_site, lanes="disk", state_dir=str(state))
     assert emits(app, "before", 100) == 100
-    os.kill(site.writer(), 19)
+    os.kill(state_site.writer(), 19)
     filler = fill(state)
     assert emits(app, "full", 2000, 500) == 2000
     filler.unlink()
-    os.kill(site.writer(), 18)
+    os.kill(state_site.writer(), 18)
     flushes(app)
     assert emits(app, "healed", 100) == 100
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_a_disk_that_was_full_when_the_lane_was_made_is_used_later(site: StateSite, mount: Mount) -> None:
+def test_a_disk_that_was_full_when_the_lane_was_made_is_used_later(
+    state_site: StateSite, mount: Mount
+) -> None:
     """A failed attempt leaves nothing that stands in the way of the next."""
     state = mount("state", "size=256k")
     filler = fill(state)
-    app = started(site, state_dir=str(state), lanes="disk")
+    app = started(state_site, state_dir=str(state), lanes="disk")
     assert emits(app, "full", 20) == 20
-    assert not segments(site.places.disk_lanes_dir)
+    assert not segments(state_site.places.disk_lanes_dir)
     filler.unlink()
-    os.kill(site.writer(), 19)
-    until(lambda: emits(app, "healed", 3000, 100) and segments(site.places.disk_lanes_dir), "a disk segment")
-    os.kill(site.writer(), 18)
-    ends(site, app)
+    os.kill(state_site.writer(), 19)
+    until(
+        lambda: emits(app, "healed", 3000, 100) and segments(state_site.places.disk_lanes_dir),
+        "a disk segment",
+    )
+    os.kill(state_site.writer(), 18)
+    ends(state_site, app)

@@ -36,71 +36,71 @@ pytestmark = pytest.mark.faults
 
 @pytest.mark.parametrize("how", ["read-only", "full"])
 def test_a_log_directory_that_is_unusable_at_the_start_loses_nothing(
-    site: StateSite, mount: Mount, tmp_path: Path, how: str
+    state_site: StateSite, mount: Mount, tmp_path: Path, how: str
 ) -> None:
     """The workers wait for it, however long, and health says that appends fail."""
     logs = mount("logs", "size=256k")
-    site.log_dir = logs
+    state_site.log_dir = logs
     filler = fill(logs) if how == "full" else None
     if how == "read-only":
         subprocess.run(["mount", "-o", "remount,ro", str(logs)], check=True)
-    app = started(site, state_dir=str(tmp_path / "state"))
+    app = started(state_site, state_dir=str(tmp_path / "state"))
     assert emits(app, "before", 200) == 200
-    site.supervisor()
-    until(lambda: {"append_failing", "writer_boot_failed"} & set(health_of(site)), "a reason in health")
+    state_site.supervisor()
+    until(lambda: {"append_failing", "writer_boot_failed"} & set(health_of(state_site)), "a reason in health")
     if filler is not None:
         filler.unlink()
     else:
         subprocess.run(["mount", "-o", "remount,rw", str(logs)], check=True)
     assert emits(app, "after", 200) == 200
     flushes(app)
-    ends(site, app)
+    ends(state_site, app)
 
 
 def test_a_log_directory_that_fills_in_the_middle_of_a_record_is_written_on_behind_it(
-    site: StateSite, mount: Mount, tmp_path: Path
+    state_site: StateSite, mount: Mount, tmp_path: Path
 ) -> None:
     """
     A short write, a kill of the writer while the disk is full, and then room.
 
     Each record once, no half line.
     """
-    site.log_dir = mount("logs", "size=192k")
-    app = started(site, state_dir=str(tmp_path / "state"))
+    state_site.log_dir = mount("logs", "size=192k")
+    app = started(state_site, state_dir=str(tmp_path / "state"))
     assert emits(app, "first", 10, 500) == 10
-    site.writer()
-    filler = fill(site.log_dir)
+    state_site.writer()
+    filler = fill(state_site.log_dir)
     assert emits(app, "full", 300, 900) == 300
-    site.until_reason("append_failing")
-    os.kill(site.writer(), 9)
+    state_site.until_reason("append_failing")
+    os.kill(state_site.writer(), 9)
     assert emits(app, "killed", 100, 900) == 100
-    subprocess.run(["mount", "-o", "remount,size=8m", str(site.log_dir)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(state_site.log_dir)], check=True)
     filler.unlink()
     flushes(app)
-    ends(site, app)
+    ends(state_site, app)
 
 
 def test_a_write_that_fails_with_eio_is_finished_later(
-    site: StateSite, need_tool: Callable[[str], str]
+    state_site: StateSite, need_tool: Callable[[str], str]
 ) -> None:
     """Injected into the running writer for a few calls: what did arrive is not written again."""
-    app = started(site)
+    app = started(state_site)
     assert emits(app, "before", 10) == 10
     flushes(app)
-    with injected(site.writer(), "writev", "error=EIO:when=1..3", need_tool):
+    with injected(state_site.writer(), "writev", "error=EIO:when=1..3", need_tool):
         assert emits(app, "eio", 500) == 500
-        site.until_reason("append_failing")
+        state_site.until_reason("append_failing")
         flushes(app)
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_lanes_of_another_pid_namespace_are_adopted(site: StateSite) -> None:
+def test_lanes_of_another_pid_namespace_are_adopted(state_site: StateSite) -> None:
     """
     A container on the same volume was killed with everything in it.
 
     The next start delivers what it left.
     """
-    inside = site.command(
+    inside = state_site.command(
         [
             "unshare",
             "--pid",
@@ -108,29 +108,29 @@ def test_lanes_of_another_pid_namespace_are_adopted(site: StateSite) -> None:
             "--kill-child",
             "--mount-proc",
             sys.executable,
-            str(site.script(OBEYING)),
+            str(state_site.script(OBEYING)),
         ],
         SITE_OPTIONS='{"lanes": "memory"}',
     )
     inside.expect("ready")
-    inner = until(lambda: site.workers("writer"), "the writer inside")
+    inner = until(lambda: state_site.workers("writer"), "the writer inside")
     for pid in inner:
         os.kill(pid, 19)
     assert emits(inside, "inside", 300) == 300
     inside.process.kill()
-    until(lambda: not site.workers(), "the end of the namespace")
-    app = started(site)
+    until(lambda: not state_site.workers(), "the end of the namespace")
+    app = started(state_site)
     assert emits(app, "outside", 50) == 50
-    ends(site, app)
-    assert os.listdir(site.root) == []
+    ends(state_site, app)
+    assert os.listdir(state_site.root) == []
 
 
-def test_two_pid_namespaces_write_files_of_their_own(site: StateSite) -> None:
+def test_two_pid_namespaces_write_files_of_their_own(state_site: StateSite) -> None:
     """Both live over one log directory: the second one's files have its instance in their names."""
-    app = started(site)
+    app = started(state_site)
     assert emits(app, "first", 100) == 100
     flushes(app)
-    inside = site.command(
+    inside = state_site.command(
         [
             "unshare",
             "--pid",
@@ -138,39 +138,39 @@ def test_two_pid_namespaces_write_files_of_their_own(site: StateSite) -> None:
             "--kill-child",
             "--mount-proc",
             sys.executable,
-            str(site.script(OBEYING)),
+            str(state_site.script(OBEYING)),
         ],
     )
     inside.expect("ready")
     assert emits(inside, "second", 100) == 100
     flushes(inside)
-    names = sorted(path.name.split(".", 1)[1] for path in site.files())
+    names = sorted(path.name.split(".", 1)[1] for path in state_site.files())
     assert names[-1] == "jsonl"
     assert len(names) == 2
     assert names[0].startswith("i")
     inside.tell("end")
     assert inside.wait() == 0
-    ends(site, app)
+    ends(state_site, app)
 
 
-def test_a_restart_after_a_power_loss_finds_what_disk_lanes_hold(site: StateSite) -> None:
+def test_a_restart_after_a_power_loss_finds_what_disk_lanes_hold(state_site: StateSite) -> None:
     """Every process and everything in memory is gone; what the lanes on disk hold is written, once."""
-    app = started(site, lanes="disk")
+    app = started(state_site, lanes="disk")
     assert emits(app, "early", 500) == 500
     flushes(app)
-    os.kill(site.writer(), 19)
+    os.kill(state_site.writer(), 19)
     assert emits(app, "late", 500) == 500
-    assert segments(site.places.disk_lanes_dir)
-    supervisor = locks.holder(site.places.runtime("supervisor.lock"))
-    for pid in (supervisor, site.writer(), app.pid):
+    assert segments(state_site.places.disk_lanes_dir)
+    supervisor = locks.holder(state_site.places.runtime("supervisor.lock"))
+    for pid in (supervisor, state_site.writer(), app.pid):
         os.kill(pid, 9)
     app.process.wait()
-    until(lambda: not site.workers(), "the end of all")
-    for path in sorted(site.root.rglob("*"), reverse=True):
+    until(lambda: not state_site.workers(), "the end of all")
+    for path in sorted(state_site.root.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    again = started(site, lanes="disk")
+    again = started(state_site, lanes="disk")
     assert emits(again, "again", 100) == 100
-    ends(site, again)
+    ends(state_site, again)
 
 
 def test_no_lane_is_made_in_the_mount_point_of_a_volume_that_is_away(

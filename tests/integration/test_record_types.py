@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -34,13 +32,6 @@ FAULTS = {
     "tool_call.tool_name: integer instead of string": 1,
     "llm_error.error_type: missing": 1,
 }
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.smoke

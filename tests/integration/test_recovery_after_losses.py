@@ -116,7 +116,7 @@ def test_a_directory_of_the_writer_is_made_again_under_load(rig: Rig) -> None:
         for emitter in emitters:
             rig.emit(emitter, tag, 200)
             tag += 1
-    rig.write_room = 0
+    rig.faults.room = 0
     rig.step(4)
     shutil.rmtree(rig.places.runtime_dir)
     for emitter in emitters:
@@ -166,7 +166,7 @@ def test_lanes_on_a_volume_that_comes_back_are_seen_before_the_files_are_asked(d
     rig.start_writer()
     rig.step(2)
     assert rig.writer.pump.needs_files
-    rig.writer.lanes._disk_due = rig.mono + 1
+    rig.writer.lanes._disk_due = rig.clock.monotonic + 1
     rig.places.log_dir.unlink()
     away.rename(rig.places.log_dir)
     rig.writer.delivery.hurry()

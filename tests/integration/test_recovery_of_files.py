@@ -67,7 +67,7 @@ def test_a_half_line_with_foreign_bytes_behind_it_is_not_taken_for_its_record(
     rig.drain()
     for tag in range(3):
         rig.emit(emitter, tag, 500)
-    rig.write_room = 800
+    rig.faults.room = 800
     rig.step()
     with rig.day_files()[0].open("ab") as file:
         file.write(foreign)
@@ -167,10 +167,10 @@ def test_a_look_into_the_files_that_fails_is_taken_again(rig: Rig, monkeypatch: 
     rig.step(3)
     for tag in range(10, 15):
         rig.emit(emitter, tag)
-    rig.write_room = 50
+    rig.faults.room = 50
     rig.step()
     assert rig.writer.append_error
-    rig.write_room = None
+    rig.faults.room = None
     rig.writer.pump.ask_files()
     real = recovery.stored.stored_numbers
     failures = [3]
@@ -234,7 +234,7 @@ def test_records_of_a_deleted_file_survive_a_full_disk_at_their_redelivery(rig: 
         rig.step()
     assert len(rig.tags()) == 40
     rig.day_files()[0].unlink()
-    rig.write_room = 700
+    rig.faults.room = 700
     rig.emit(emitter, 40)
     for _ in range(4):
         rig.step()

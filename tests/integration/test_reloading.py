@@ -4,10 +4,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from support.apps import App, Site
 from support.commands import PIPELINE, call, service
 from support.waiting import HANG_SEC, until
@@ -24,13 +22,6 @@ EMIT_UNTIL_TOLD = """
         stage.emit(f"app {n}", through=pl)
     stage.say("emitted", n)
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a log directory with a runtime root of its own."""
-    with Site(tmp_path) as found:
-        yield found
 
 
 def in_force(site: Site) -> dict[str, dict[str, object]]:

@@ -5,7 +5,6 @@ import logging.handlers
 import queue
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ from pipeline.emitter import Emitter
 from pipeline.paths import create_runtime, places_for
 from pipeline.queueing import QueueFace
 from pipeline.settings import Settings
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site that ends with the test."""
-    with Site(tmp_path / "site") as site:
-        yield site
-
 
 APP = """
     import json, os, sys

@@ -158,7 +158,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(days=st.sampled_from([-1, 1, 1, 2]))
     def clock_jumps(self, days: int) -> None:
         """To another day, and back: records go to the file of their own timestamp."""
-        self.rig.wall += int(days * DAY_SEC) * 1_000_000_000
+        self.rig.clock.wall_ns += int(days * DAY_SEC) * 1_000_000_000
 
     @rule()
     def kill_the_writer(self) -> None:
@@ -176,11 +176,11 @@ class Delivery(RuleBasedStateMachine):
     def disk_is_full(self, room: int, turns: int) -> None:
         """Let the day file take a part of a batch and no more; then it has room again."""
         self._start()
-        self.rig.write_room = room
+        self.rig.faults.room = room
         for _ in range(turns):
             self.rig.step()
             self.rig.pass_time(1.1)
-        self.rig.write_room = None
+        self.rig.faults.room = None
 
     @precondition(lambda self: self.rig.writer is None)
     @rule(damage=st.sampled_from(DAMAGES))

@@ -41,13 +41,13 @@ def _history(rig: Rig, dice: random.Random) -> None:
             case 0 | 1 | 2 | 3:
                 _emit_some(rig, dice, tags, critical)
             case 4:
-                rig.write_room = None
+                rig.faults.room = None
                 rig.run_until_killed(dice.choice(_POINTS), dice.randrange(4))
             case 5:
-                rig.write_room = None
+                rig.faults.room = None
                 if rig.writer is None:
                     rig.start_writer()
-                rig.write_room = dice.choice([None, 0, 500, 5000])
+                rig.faults.room = dice.choice([None, 0, 500, 5000])
                 for _ in range(dice.randrange(6)):
                     rig.step()
                     rig.pass_time(0.6)
@@ -61,8 +61,8 @@ def _history(rig: Rig, dice: random.Random) -> None:
             case 8:
                 _kill_in_emit(rig, dice, tags, critical)
             case 9:
-                rig.wall += dice.choice([0, 86_400]) * 1_000_000_000
-    rig.write_room = None
+                rig.clock.wall_ns += dice.choice([0, 86_400]) * 1_000_000_000
+    rig.faults.room = None
     stored, _ = settle(rig, may_repeat=True)
     assert stored >= critical, f"critical and gone: {sorted(critical - stored)[:20]}"
 

@@ -122,7 +122,7 @@ class PowerCuts(RuleBasedStateMachine):
     @rule(days=st.sampled_from([1, 1, 2, -1]))
     def days_go_by(self, days: int) -> None:
         """Let records go to another file."""
-        self.rig.wall += days * DAY_SEC * 1_000_000_000
+        self.rig.clock.wall_ns += days * DAY_SEC * 1_000_000_000
 
     @precondition(lambda self: self.has_news)
     @rule(point=st.sampled_from(WRITER_POINTS), skip=st.integers(0, 2))

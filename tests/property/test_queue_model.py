@@ -109,7 +109,7 @@ class Queue(RuleBasedStateMachine):
     @rule(days=st.sampled_from([-1, 1]))
     def change_the_day(self, days: int) -> None:
         """Move the clock by a day."""
-        self.rig.wall += days * _DAY_NS
+        self.rig.clock.wall_ns += days * _DAY_NS
 
     @precondition(lambda self: self.lane.memory_dir is not None)
     @rule()

@@ -60,8 +60,8 @@ def run(
     rig: Rig, seconds: float, each: Callable[[], object] = lambda: None, *, is_file_gone: bool = False
 ) -> None:
     """Let the writer run for a time of the rig's clock, and find every record, wherever it is then."""
-    end = rig.mono + seconds
-    while rig.mono < end:
+    end = rig.clock.monotonic + seconds
+    while rig.clock.monotonic < end:
         each()
         rig.step(2)
         rig.pass_time(0.25)

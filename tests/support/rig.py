@@ -7,7 +7,6 @@ be seen by the process that holds it, so only that question is answered by the r
 that roll and full come all the time.
 """
 
-import errno
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,10 @@ from pipeline.delivery import pump
 from pipeline.emitter import Emitter
 from pipeline.host import clock, failpoint, files
 from pipeline.paths import create_runtime, places_for
-from pipeline.queue import appender, fastpath, lanes, usage
+from pipeline.queue import appender, lanes, usage
 from pipeline.settings import Settings
 from pipeline.storage import stored
+from pipeline.testing import FakeClock, FaultyDirectory
 from workers import writer as writing
 from workers.journal import Journal
 
@@ -74,11 +75,12 @@ class Rig:
         self.tags_emitted: list[int] = []
         self.aim: tuple[str, int] = ("", 0)
         self.reached: Counter[str] = Counter()
-        self.write_room: int | None = None
-        """Bytes that the disk of the day files still takes, None for no end."""
+        self.faults = FaultyDirectory(self.disk, only="*.jsonl")
+        """What goes wrong with day files."""
         self.memory_share = 1 << 40
-        self.mono = 1000.0
-        self.wall = FIRST_MOMENT_NS
+        self.clock = FakeClock(
+            datetime.fromtimestamp(FIRST_MOMENT_NS // clock.NANO, UTC), tick_sec=1e-6, on_sleep=self._slept
+        )
         self.synced: dict[int, int] = {}
         """Size of each day file, by inode, when it was last synced."""
         self.stand_in: StandIn | None = None
@@ -95,7 +97,9 @@ class Rig:
         for emitter in list(self.emitters):
             self.abandon(emitter)
         self._close_what_nobody_holds()
+        self.faults.__exit__(None, None, None)
         self.patch.undo()
+        self.clock.__exit__(None, None, None)
         shutil.rmtree(self.home, ignore_errors=True)
 
     # -- producers
@@ -146,8 +150,7 @@ class Rig:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass on all clocks."""
-        self.mono += seconds
-        self.wall += int(seconds * clock.NANO)
+        self.clock.advance(seconds)
 
     def forget_synced(self) -> None:
         """Take what is in the files for synced: the power was cut, and it is there."""
@@ -189,7 +192,7 @@ class Rig:
 
     def drain(self) -> None:
         """Run a writer until nothing is left to write and everything is durable."""
-        self.write_room = None
+        self.faults.room = None
         if self.writer is None:
             self.start_writer()
         quiet = 0
@@ -284,11 +287,7 @@ class Rig:
 
     def _put_in_place(self) -> None:
         change = self.patch.setattr
-        change(clock, "monotonic", self._monotonic)
-        change(clock, "monotonic_ns", lambda: int(self._monotonic() * clock.NANO))
-        change(clock, "sleep", self._sleep)
-        change(clock, "wall_ns", self._wall_ns)
-        change(fastpath, "wall_ns", self._wall_ns)
+        self.clock.__enter__()
         change(appender, "SEGMENT_BYTES_MIN", 1024)
         change(appender, "SEGMENT_BYTES_MAX", 4096)
         change(appender, "_PAGE", 256)
@@ -304,24 +303,15 @@ class Rig:
         self._change_system_calls(change)
 
     def _change_system_calls(self, change: Callable[..., None]) -> None:
-        fsync, writev = os.fsync, os.writev
+        fsync = os.fsync
 
         def noting_fsync(fd: int) -> None:
             fsync(fd)
             found = os.fstat(fd)
             self.synced[found.st_ino] = found.st_size
 
-        def bounded_writev(fd: int, chunks: list[memoryview]) -> int:
-            if self.write_room is None:
-                return writev(fd, chunks)
-            data = b"".join(chunks)[: self.write_room]
-            self.write_room -= len(data)
-            if not data:
-                raise OSError(errno.ENOSPC, "no space left")
-            return os.write(fd, data)
-
         change(os, "fsync", noting_fsync)
-        change(os, "writev", bounded_writev)
+        self.faults.__enter__()
 
     def _close_what_nobody_holds(self) -> None:
         """
@@ -344,16 +334,7 @@ class Rig:
             if path.startswith(str(self.home)) and not is_kept:
                 os.close(fd)
 
-    def _monotonic(self) -> float:
-        self.mono += 1e-6
-        return self.mono
-
-    def _wall_ns(self) -> int:
-        self.wall += 1000
-        return self.wall
-
-    def _sleep(self, seconds: float) -> None:
-        self.pass_time(seconds)
+    def _slept(self, _seconds: float) -> None:
         self._sleeps += 1
         if self.while_sleeping is not None:
             self.while_sleeping()

@@ -70,7 +70,7 @@ def roll_to_a_smaller_one(rig: Rig) -> tuple[Emitter, Callable[[], int]]:
 def midnight(rig: Rig) -> tuple[Emitter, Callable[[], int]]:
     """Interrupt the first record of a day."""
     emitter = begun(rig)
-    rig.wall += DAY_NS
+    rig.clock.wall_ns += DAY_NS
     return emitter, lambda: rig.emit(emitter, INTERRUPTED)
 
 

@@ -1,13 +1,14 @@
 """Sampling and rate limits: what is kept, what is exempt, and that traces stay whole."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pipeline.host import clock
 from pipeline.privacy.sampling import RATE_LIMITED, SAMPLED, Sampler
 from pipeline.settings import Settings, load
+from pipeline.testing import FakeClock
 
 
 def kept(sampler: Sampler, action_type: str, count: int = 4000, **fields: Any) -> int:
@@ -79,25 +80,29 @@ def test_a_trace_is_kept_or_left_out_as_a_whole_and_nested_over_rates(seed: int)
     assert 300 < sum(not low.reason_against("a", {"trace_id": trace}) for trace in traces) < 500
 
 
-def test_a_limit_lets_bursts_through_and_then_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """Give a clock that stands still."""
+    with FakeClock() as clock:
+        yield clock
+
+
+def test_a_limit_lets_bursts_through_and_then_its_rate(clock: FakeClock) -> None:
     """Ten a second: ten at once, none at the same instant after that, five half a second later."""
-    now = 100.0
-    monkeypatch.setattr(clock, "monotonic", lambda: now)
     sampler = Sampler({}, {"poll": 10, "logger:chatty": 0.5})
     assert kept(sampler, "poll", 30) == 10
     assert sampler.reason_against("poll", {}) == RATE_LIMITED
-    now += 0.5
+    clock.advance(0.5)
     assert kept(sampler, "poll", 30) == 5
-    now += 3600
+    clock.advance(3600)
     assert kept(sampler, "poll", 30) == 10
     assert kept(sampler, "log", 5, logger="chatty.part") == 1
-    now += 2.0
+    clock.advance(2.0)
     assert kept(sampler, "log", 5, logger="chatty.part") == 1
 
 
-def test_what_is_sampled_away_costs_no_token_of_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_sampled_away_costs_no_token_of_a_limit(clock: FakeClock) -> None:
     """Both rules on one type: the limit counts what sampling has kept."""
-    monkeypatch.setattr(clock, "monotonic", lambda: 100.0)
     sampler = Sampler({"poll": 0.0}, {"poll": 1})
     assert {sampler.reason_against("poll", {}) for _ in range(100)} == {SAMPLED}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.cli.demonstration import scanners, tally
 from pipeline.health.reasons import OK, REASONS
-from pipeline.host import clock
+from pipeline.host import clock, files
 from pipeline.storage import fallback_places, fallback_reader
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ _AWAY_SEC: Final = 2.0
 """How long the directory is away at least."""
 _BEFORE: Final = 50
 """Records before it is taken away."""
-_AT_FDCWD: Final = -100
-_RENAME_EXCHANGE: Final = 2
 _PAUSE_SEC: Final = 0.004
 """Between two files, so that they last for longer than the outage."""
 
@@ -72,24 +70,13 @@ class LogDirectory:
     def take_away(self) -> None:
         """Move it out of everybody's way. OSError when it cannot be moved."""
         self._other.write_text("The demo has taken the log directory away for a moment.\n")
-        _swap(self._log_dir, self._other)
+        files.exchange(self._log_dir, self._other)
 
     def put_back(self) -> None:
         """Move it back, if it is away."""
         if self._other.is_dir():
-            _swap(self._log_dir, self._other)
+            files.exchange(self._log_dir, self._other)
         self._other.unlink(missing_ok=True)
-
-
-def _swap(one: Path, other: Path) -> None:
-    """Let two paths change places: renameat2(2) with RENAME_EXCHANGE, else step by step."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    if rename is not None and rename(_AT_FDCWD, bytes(one), _AT_FDCWD, bytes(other), _RENAME_EXCHANGE) == 0:
-        return
-    third = other.with_suffix(".third")
-    other.rename(third)
-    one.rename(other)
-    third.rename(one)
 
 
 def play(play: Play, pipeline: Pipeline, paths: Sequence[str]) -> Outage:
