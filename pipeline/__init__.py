@@ -29,6 +29,8 @@ from pipeline.app import (
 from pipeline.errors import NotDurable, PipelineError, RecordError, SettingsError
 from pipeline.launch import VERSION as __version__  # noqa: N811 - the attribute's name is Python's
 from pipeline.logger import get_logger
+from pipeline.metrics import get_metrics_collector
+from pipeline.profiling import profile
 from pipeline.records.context import bind, context, unbind
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
         UserCommand,
         UserInput,
     )
-    from pipeline.records.observations import ApiRequest, Log, Span
+    from pipeline.records.observations import ApiRequest, Log, Metric, Profile, Span
     from pipeline.records.typed import Record
 else:
 
@@ -85,9 +87,11 @@ __all__ = [
     "LlmResponse",
     "Log",
     "LogQueryEngine",
+    "Metric",
     "NotDurable",
     "Pipeline",
     "PipelineError",
+    "Profile",
     "Record",
     "RecordError",
     "SessionEnd",
@@ -112,8 +116,10 @@ __all__ = [
     "emit",
     "flush",
     "get_logger",
+    "get_metrics_collector",
     "get_tracer",
     "llm",
+    "profile",
     "session",
     "span",
     "start_pipeline",

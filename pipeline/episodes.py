@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline import tracing
 from pipeline.host import clock
 from pipeline.records.context import context, in_force
+from pipeline.records.exception_forms import error_fields, is_plain_exit
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -121,7 +122,7 @@ class _Episode:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._end(None if _is_plain_exit(error) else error)
+            self._end(None if is_plain_exit(error) else error)
         finally:
             if self._around is not None:
                 self._around.__exit__(kind, error, trace)
@@ -153,7 +154,9 @@ class Tool(_Episode):
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
-            self._emit("tool_error", **{**self._fields, **_told(error), **self._duration(), **self._last})
+            self._emit(
+                "tool_error", **{**self._fields, **error_fields(error), **self._duration(), **self._last}
+            )
             return
         done = {"success": self.success, "status": "success" if self.success else "error"}
         output = {} if self.output is None else {"output": self.output}
@@ -169,7 +172,7 @@ class Llm(_Episode):
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             retry = _given(retry_after=getattr(error, "retry_after", None))
-            told = {**_told(error), **retry, **self._duration(), **self._last}
+            told = {**error_fields(error), **retry, **self._duration(), **self._last}
             self._emit("llm_error", **{**self._fields, **told})
             return
         self._emit("llm_response", **{**self._fields, "status": "success", **self._duration(), **self._last})
@@ -191,7 +194,7 @@ class Session(_Episode):
         self._emit("session_start", **{**self._fields, **self._first})
 
     def _end(self, error: BaseException | None) -> None:
-        told = {"status": "success"} if error is None else _told(error)
+        told = {"status": "success"} if error is None else error_fields(error)
         self._emit("session_end", **{**self._fields, **told, **self._duration(), **self._last})
 
 
@@ -228,7 +231,7 @@ class Span(_Episode):
         self._around = context(trace_id=trace_id, span_id=self.id)
 
     def _end(self, error: BaseException | None) -> None:
-        told = {"status": self._status or "success"} if error is None else _told(error)
+        told = {"status": self._status or "success"} if error is None else error_fields(error)
         duration = self._duration()
         end_ns = self._start_ns + round(duration["duration_ms"] * 1_000_000)  # the clock may have been set
         more: dict[str, Any] = {"start_ns": self._start_ns, "end_ns": end_ns, **duration}
@@ -239,19 +242,6 @@ class Span(_Episode):
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _told(error: BaseException) -> dict[str, Any]:
-    try:
-        message = str(error)
-    except Exception as second:  # noqa: BLE001 - somebody's own __str__; the first error must go on its way
-        message = f"<{type(second).__name__}>"
-    return {"status": "error", "error_type": type(error).__name__, "error_message": message}
-
-
-def _is_plain_exit(error: BaseException | None) -> bool:
-    """Whether a block was left by `sys.exit()` of a program that ends well."""
-    return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
 def _new_session_id() -> str:

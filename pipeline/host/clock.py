@@ -15,6 +15,7 @@ wall_ns = time.time_ns
 monotonic_ns = time.monotonic_ns
 monotonic = time.monotonic
 sleep = time.sleep
+thread_cpu = time.thread_time
 
 
 def second_text(second: int) -> bytes:

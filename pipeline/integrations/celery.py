@@ -19,7 +19,7 @@ from pipeline import app as ours
 from pipeline.host import handlers
 from pipeline.integrations.logging import PipelineHandler
 from pipeline.records.context import context, current
-from pipeline.records.value_texts import text_of
+from pipeline.records.exception_forms import error_fields
 
 if TYPE_CHECKING:
     import logging
@@ -103,9 +103,7 @@ class install:  # noqa: N801 - used like a function
             "task_error",
             task_id=task_id,
             task_name=getattr(sender, "name", ""),
-            status="error",
-            error_type=type(exception).__qualname__,
-            error_message=text_of(exception, chars_max=None),
+            **error_fields(exception),
             traceback=str(getattr(einfo, "traceback", "")),
         )
 

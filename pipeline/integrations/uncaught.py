@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import app
 from pipeline.host import handlers
+from pipeline.records.exception_forms import error_fields
 from pipeline.records.log_lines import traceback_text
-from pipeline.records.value_texts import text_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,11 +104,8 @@ class capture_uncaught:  # noqa: N801 - used like a function
         if message:
             fields["message"] = message
         if error is not None:
-            fields |= {
-                "error_type": type(error).__qualname__,
-                "error_message": text_of(error, chars_max=None),
-                "traceback": traceback_text(error, trace or error.__traceback__),
-            }
+            fields |= error_fields(error)
+            fields["traceback"] = traceback_text(error, trace or error.__traceback__)
         try:
             (app.emit if self._pipeline is None else self._pipeline.emit)("uncaught_error", **fields)
         except Exception as second:  # noqa: BLE001 - see above

@@ -19,7 +19,7 @@ from pipeline import app as ours
 from pipeline.host import clock, handlers
 from pipeline.integrations.logging import PipelineHandler
 from pipeline.integrations.requests import number_in, status_of
-from pipeline.records.value_texts import text_of
+from pipeline.records.exception_forms import error_fields
 
 if TYPE_CHECKING:
     import logging
@@ -123,7 +123,7 @@ class _Answer:
         is_cut_off = failure is not None and not isinstance(failure, Exception)
         http_status = self._status or (0 if is_cut_off else _UNANSWERED)
         known = {"http_status": http_status, "response_size": self._size} if http_status else {}
-        return known | {"status": status_of(http_status)} | _failure_fields(failure)
+        return known | {"status": status_of(http_status)} | error_fields(failure)
 
 
 def _request_fields(scope: Message) -> dict[str, Any]:
@@ -138,16 +138,6 @@ def _request_fields(scope: Message) -> dict[str, Any]:
         "user_agent": headers.get(b"user-agent"),
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _failure_fields(error: BaseException | None) -> dict[str, Any]:
-    if error is None:
-        return {}
-    return {
-        "status": "error",
-        "error_type": type(error).__qualname__,
-        "error_message": text_of(error, chars_max=None),
-    }
 
 
 def log_config(log_dir: str | os.PathLike[str] | None = None, **settings: Any) -> dict[str, Any]:

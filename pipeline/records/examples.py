@@ -151,5 +151,19 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "events": [{"name": "parsed", "at_ns": 1763735535125001000}],
         "status": "success",
     },
+    "metric": {
+        **_IDS,
+        "name": "llm_request_duration_seconds",
+        "kind": "histogram",
+        "value": 1.23,
+        "attributes": {"model": "claude-sonnet-4-5-20250929"},
+    },
+    "profile": {
+        **_IDS,
+        "name": "app.api.chat",
+        "duration_ms": 812.4,
+        "cpu_ms": 3.1,
+        "status": "success",
+    },
 }
 """Fields by action_type, in the order of the reference page."""

@@ -41,3 +41,19 @@ def _frames(traceback: TracebackType | None) -> list[str]:
         traceback = traceback.tb_next
     omitted = len(frames) - FRAMES_MAX
     return frames if omitted <= 0 else [f"<{omitted} frames before>", *frames[omitted:]]
+
+
+def error_fields(error: BaseException | None) -> dict[str, Any]:
+    """Return what a record says of the error that something has ended with: its status, type and message."""
+    if error is None:
+        return {}
+    return {
+        "status": "error",
+        "error_type": type(error).__qualname__,
+        "error_message": text_of(error, chars_max=None),
+    }
+
+
+def is_plain_exit(error: BaseException | None) -> bool:
+    """Whether there was no error, or only the `sys.exit()` of a program that ends well."""
+    return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))

@@ -34,6 +34,8 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "api_request": frozenset({"method", "path"}),
     "log": frozenset({"message"}),
     "span": frozenset({"name"}),
+    "metric": frozenset({"kind", "name", "value"}),
+    "profile": frozenset({"duration_ms", "name"}),
 }
 
 _COMMON: Final[dict[str, Shape]] = {
@@ -228,6 +230,21 @@ KINDS: Final[dict[str, dict[str, Shape]]] = {
         "attributes": ("object", "null"),
         "events": ("array", "null"),
         "links": ("array", "null"),
+        "error_type": ("string", "null"),
+        "error_message": ("string", "null"),
+        **_COMMON,
+    },
+    "metric": {
+        "name": ("string",),
+        "kind": ("string",),
+        "value": ("number",),
+        "attributes": ("object", "null"),
+        **_COMMON,
+    },
+    "profile": {
+        "name": ("string",),
+        "duration_ms": ("number",),
+        "cpu_ms": ("number", "null"),
         "error_type": ("string", "null"),
         "error_message": ("string", "null"),
         **_COMMON,

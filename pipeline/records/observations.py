@@ -67,3 +67,26 @@ class Span(Record):
     links: Annotated[list[Any], Meta(description="Other spans: objects with their ids.")] | None = None
     error_type: ErrorType | None = None
     error_message: ErrorMessage | None = None
+
+
+class Metric(Record):
+    """A measurement. Get instruments from `get_metrics_collector()`."""
+
+    name: Annotated[str, Meta(description="What is measured, such as `llm_requests_total`.")]
+    kind: Annotated[str, Meta(description="counter, gauge or histogram.")]
+    value: Annotated[
+        float, Meta(description="What a counter grew by, how a gauge is now, one value of a histogram.")
+    ]
+    attributes: Annotated[dict[str, Any], Meta(description="What else is known of it, by name.")] | None = (
+        None
+    )
+
+
+class Profile(Record):
+    """How long a block of code or a function took."""
+
+    name: Annotated[str, Meta(description="What was done, or the function.")]
+    duration_ms: DurationMs
+    cpu_ms: Annotated[float, Meta(description="CPU time of the thread, in milliseconds.")] | None = None
+    error_type: ErrorType | None = None
+    error_message: ErrorMessage | None = None

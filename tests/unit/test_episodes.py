@@ -83,7 +83,7 @@ def test_an_error_that_cannot_describe_itself_is_recorded(events: list[dict[str,
 
     with pytest.raises(MuteError), pipeline.tool("bash"):
         raise MuteError
-    assert events[1]["error_message"] == "<OSError>"
+    assert events[1]["error_message"] == "<unprintable MuteError: OSError>"
 
 
 def test_a_program_that_exits_well_inside_has_no_error(events: list[dict[str, Any]]) -> None:
