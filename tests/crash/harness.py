@@ -21,42 +21,14 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support import steps
 from support.ground import Ground, Plan
 from support.oracle import Verdict
 from support.waiting import until
 
 VICTIMS = ("app", "child", "writer", "supervisor", "workers", "all")
 _WRITER_POINTS = (
-    "writer.intent.before",
-    "writer.intent.partial",
-    "writer.intent.after",
-    "writer.append.before",
-    "writer.append.partial",
-    "writer.append.after",
-    "writer.commit.before",
-    "writer.commit.after",
-    "writer.position.stored",
-    "writer.sync.before",
-    "writer.sync.after",
-    "writer.sync.published",
-    "writer.checkpoint.before",
-    "writer.checkpoint.after",
-    "writer.release.before_unlink",
-    "writer.release.after_unlink",
-    "writer.page.created",
-    "writer.recover.before",
-    "writer.recover.resumed",
-    "writer.recover.files",
-    "writer.recover.distrusted",
-    "writer.recover.mend",
-    "writer.recover.mended",
-    "writer.recover.looked",
-    "writer.recover.trust",
-    "writer.rotate.created",
-    "writer.lane.before_announce",
-    "writer.lane.before_remove",
-    "writer.lane.directory_removed",
-    "writer.lane.removed",
+    *steps.WRITER_POINTS,
     "writer.stop.announced",
     "writer.stop.synced",
     "supervisor.locked",
@@ -66,18 +38,16 @@ _WRITER_POINTS = (
     "supervisor.leave.removed",
 )
 _EMIT_POINTS = (
+    *steps.EMIT_POINTS,
     "emit.append.partial",
     "emit.append.body",
     "emit.append.head",
     "emit.disk.partial",
     "emit.disk.written",
-    "emit.segment.drafted",
-    "emit.segment.prepared",
-    "emit.segment.created",
-    "emit.segment.succeeded",
     "emit.lane.made",
     "emit.lane.closing",
 )
+"""A process has more of them than a rig: it can be killed inside of a store, and it starts and ends."""
 
 
 @dataclass

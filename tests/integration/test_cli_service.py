@@ -6,29 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.apps import App, Site
-from support.commands import PIPELINE, ask, call, service, start
+from support.apps import Site
+from support.commands import EMIT_UNTIL_TOLD, PIPELINE, ask, call, end, service, start
 from support.waiting import until
-
-EMIT_UNTIL_TOLD = """
-    import select, sys
-    import stage, pipeline, os
-    pl = pipeline.attach(os.environ["SITE_LOG_DIR"]) if "attach" in sys.argv else stage.start()
-    stage.say("ready")
-    n = 0
-    while not select.select([0], [], [], 0.002)[0]:
-        n += 1
-        stage.emit(f"app {n}", through=pl)
-    stage.say("emitted", n)
-"""
-
-
-def end(app: App) -> int:
-    """Let an application end; returns how many records it emitted."""
-    app.tell("end")
-    count = int(app.expect("emitted"))
-    assert app.wait() == 0
-    return count
 
 
 @pytest.mark.smoke

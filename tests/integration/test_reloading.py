@@ -6,22 +6,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-from support.apps import App, Site
-from support.commands import PIPELINE, call, service
+from support.apps import Site
+from support.commands import EMIT_UNTIL_TOLD, PIPELINE, call, end, service
 from support.waiting import HANG_SEC, until
 
 from pipeline.host import locks
-
-EMIT_UNTIL_TOLD = """
-    import select, stage, pipeline, os
-    pl = pipeline.attach(os.environ["SITE_LOG_DIR"])
-    stage.say("ready", pl.settings.queue_max_mb)
-    n = 0
-    while not select.select([0], [], [], 0.002)[0]:
-        n += 1
-        stage.emit(f"app {n}", through=pl)
-    stage.say("emitted", n)
-"""
 
 
 def in_force(site: Site) -> dict[str, dict[str, object]]:
@@ -38,13 +27,6 @@ def replaced(site: Site, before: int) -> bool:
     return site.writer() != before
 
 
-def end(app: App) -> None:
-    """Let an application end."""
-    app.tell("end")
-    app.expect("emitted")
-    assert app.wait() == 0
-
-
 def test_sigusr2_reads_the_file_again_and_loses_nothing(site: Site, tmp_path: Path) -> None:
     """
     New values of the file are in force for the workers and for who joins; the option goes on before the file.
@@ -54,7 +36,7 @@ def test_sigusr2_reads_the_file_again_and_loses_nothing(site: Site, tmp_path: Pa
     file = tmp_path / "app.yaml"
     file.write_text("logging:\n  queue_max_mb: 16\n  drain_timeout_sec: 20\n")
     with service(site, "--settings-file", str(file), "--health-host", "127.0.0.3"):
-        app = site.app(EMIT_UNTIL_TOLD)
+        app = site.app(EMIT_UNTIL_TOLD, "attach")
         assert app.expect("ready") == "16.0"
         writer = site.writer()
         new = ["queue_max_mb: 32", "drain_timeout_sec: 5", "timezone: Asia/Tokyo", "health_host: ::1"]
@@ -70,7 +52,7 @@ def test_sigusr2_reads_the_file_again_and_loses_nothing(site: Site, tmp_path: Pa
         assert (shown["drain_timeout_sec"]["value"], shown["drain_timeout_sec"]["where"]) == (5.0, str(file))
         assert (shown["timezone"]["value"], shown["timezone"]["source"]) == ("UTC", "default")
         assert (shown["health_host"]["value"], shown["health_host"]["source"]) == ("127.0.0.3", "keyword")
-        late = site.app(EMIT_UNTIL_TOLD)
+        late = site.app(EMIT_UNTIL_TOLD, "attach")
         assert late.expect("ready") == "32.0"
         end(late)
         end(app)

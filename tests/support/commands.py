@@ -18,6 +18,18 @@ PIPELINE = (
 )
 """The console script that pip has installed beside this interpreter."""
 _END_SEC = 5.0
+EMIT_UNTIL_TOLD = """
+    import select, sys
+    import stage, pipeline, os
+    pl = pipeline.attach(os.environ["SITE_LOG_DIR"]) if "attach" in sys.argv else stage.start()
+    stage.say("ready", pl.settings.queue_max_mb)
+    n = 0
+    while not select.select([0], [], [], 0.002)[0]:
+        n += 1
+        stage.emit(f"app {n}", through=pl)
+    stage.say("emitted", n)
+"""
+"""An application that records until `end` tells it to stop; "attach" lets it join a pipeline that runs."""
 
 
 def call(
@@ -78,3 +90,11 @@ def _is_ready(site: Site, app: App) -> bool:
         return False
     is_ours = json.loads(about.read_bytes()).get("pid") == app.pid
     return is_ours and json.loads(said.read_bytes()).get("state") == "writing"
+
+
+def end(app: App) -> int:
+    """Let an application that emits until it is told to stop end; returns how many records it emitted."""
+    app.tell("end")
+    count = int(app.expect("emitted"))
+    assert app.wait() == 0
+    return count

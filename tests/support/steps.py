@@ -1,4 +1,4 @@
-"""Fail points that models of the queue and its delivery may choose from: where a rig can be killed."""
+"""Fail points that models and rounds of random crashes choose from: those that a rig can be killed at."""
 
 EMIT_POINTS = (
     "emit.segment.drafted",
