@@ -22,7 +22,7 @@ def test_nothing_is_in_the_next_file_before_the_last_one_is_synced(rig: Rig, day
     rig.step()
     (first,) = rig.day_files()
     assert not _is_synced(rig, first)
-    rig.wall += days * DAY_NS
+    rig.clock.wall_ns += days * DAY_NS
     rig.emit(emitter, 11)
     for _ in range(3):
         rig.step()

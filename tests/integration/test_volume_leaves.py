@@ -57,7 +57,7 @@ def test_a_day_is_not_begun_below_the_mount_point(rig: Rig) -> None:
     """The first records of a day found the volume there."""
     emitter = begun(rig)
     has_left = leaves_before(rig, days, "DayFile")
-    rig.wall += _DAY_SEC * clock.NANO
+    rig.clock.wall_ns += _DAY_SEC * clock.NANO
     for tag in range(10, 20):
         rig.emit(emitter, tag)
     run(rig, 5, is_file_gone=True)
