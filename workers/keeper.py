@@ -104,10 +104,12 @@ def step_back() -> None:
         os.nice(_LOWEST)
     with suppress(OSError, psutil.Error):
         psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_GO))
     # Where the kernel shares by session (sched(7), autogroup), niceness counts within a session only.
-    for name, value in (("autogroup", _LOWEST), ("oom_score_adj", _FIRST_TO_GO)):
+    if os.getsid(0) == os.getpid():
         with suppress(OSError):
-            Path(f"/proc/self/{name}").write_text(str(value))
+            Path("/proc/self/autogroup").write_text(str(_LOWEST))
 
 
 def _sentence(done: Done) -> str:
