@@ -303,3 +303,41 @@ def test_a_packed_copy_that_differs_from_its_plain_file_stays_beside_it(rig: Rig
     (logs / DAY).write_bytes(data)
     list(packing.mend(rig.places, DAY))
     assert day_files(logs)[:2] == [f"{DAY}.zst", DAYS[1]]
+
+
+def test_a_damaged_packed_copy_never_takes_the_place_of_its_plain_file(rig: Rig, logs: Path) -> None:
+    """Half of one that somebody is making, or one that is damaged: the plain file stays."""
+    data = (logs / DAY).read_bytes()
+    pack(rig, DAY)
+    packed = logs / f"{DAY}.zst"
+    (logs / DAY).write_bytes(data)
+    os.truncate(packed, packed.stat().st_size // 2)
+    with pytest.raises(PackingRefused, match="its packed copy"):
+        list(packing.mend(rig.places, DAY))
+    assert (logs / DAY).read_bytes() == data
+
+
+def test_a_copy_is_on_the_disk_under_its_name_before_the_plain_file_goes(rig: Rig, logs: Path) -> None:
+    """The order of what a power cut could undo: the copy's bytes, its name, the end of the plain file."""
+    told: list[str] = []
+    real = os.fsync, Path.replace, Path.unlink
+
+    def fsync(fd: int) -> None:
+        told.append(f"sync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
+        real[0](fd)
+
+    def replace(path: Path, target: Path) -> None:
+        told.append(f"name {target.name}")
+        real[1](path, target)
+
+    def unlink(path: Path) -> None:
+        if path.name == DAY:
+            told.append(f"unlink {path.name}")
+        real[2](path)
+
+    rig.patch.setattr(os, "fsync", fsync)
+    rig.patch.setattr(Path, "replace", replace)
+    rig.patch.setattr(Path, "unlink", unlink)
+    pack(rig, DAY)
+    packed = f"{DAY}.zst"
+    assert told == [f"sync {packed}", f"name {packed}", "sync logs", f"unlink {DAY}", "sync logs"]
