@@ -112,7 +112,7 @@ PACKING = (
         (
             (
                 "pipeline/delivery/replay.py",
-                "replay_part.packed_since(self._log_dir, claim)",
+                "replay_part.packed_since(self._grip, claim)",
                 'b""',
             ),
         ),
