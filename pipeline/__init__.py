@@ -34,6 +34,7 @@ from pipeline.profiling import profile
 from pipeline.records.context import bind, context, unbind
 
 if TYPE_CHECKING:
+    from pipeline.keeping.lifecycle import LogLifecycle as LogLifecycleManager
     from pipeline.query import LogQueryEngine
     from pipeline.records.actions import (
         AgentStateChange,
@@ -61,13 +62,17 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load the typed records and the query engine at their first use: who only emits needs neither."""
+        """Load what is asked for at its first use: who only emits needs neither types nor engine."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name == "LogQueryEngine":
             from pipeline.query import LogQueryEngine
 
             return LogQueryEngine
+        if name == "LogLifecycleManager":
+            from pipeline.keeping.lifecycle import LogLifecycle as LogLifecycleManager
+
+            return LogLifecycleManager
         from pipeline.records import actions, observations, typed
 
         for module in (actions, observations, typed):
@@ -86,6 +91,7 @@ __all__ = [
     "LlmRequest",
     "LlmResponse",
     "Log",
+    "LogLifecycleManager",
     "LogQueryEngine",
     "Metric",
     "NotDurable",

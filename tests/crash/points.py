@@ -48,8 +48,7 @@ def rolling() -> Plan:
 
 def in_parts() -> Plan:
     """Return producers whose day goes on in another part every few records."""
-    plan = small()
-    return replace(plan, settings=plan.settings | {"rotate_max_mb": 0.02, "batch_max_bytes": 4096})
+    return replace(small(), settings=small().settings | {"rotate_max_mb": 0.02})
 
 
 def on_disk(plan: Plan) -> Plan:

@@ -25,6 +25,7 @@ PUBLIC_NAMES = [
     "LlmRequest",
     "LlmResponse",
     "Log",
+    "LogLifecycleManager",
     "LogQueryEngine",
     "Metric",
     "NotDurable",
