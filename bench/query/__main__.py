@@ -2,7 +2,7 @@
 ``python -m bench.query``: the same questions to this library and to others, over the same day.
 
 Ours, DuckDB and polars are asked in a Python of their own, and give the time of the question alone and the
-memory they needed; for commands the time from their start to their end counts. Each is asked several times, and
+memory they needed; for commands the time from start to end counts. Each is asked several times, and
 the median is shown; `x` is that time divided by that of the row called `ours`.
 """
 
@@ -47,7 +47,7 @@ def main() -> int:
         f"{day.stat().st_size / 1e6:.0f} MB, {'cold' if options.cold else 'warm'}, median of {options.rounds}"
     )
     for title, subjects in questions(day).items():
-        print(table(title, {name: asked(subject, options) for name, subject in subjects.items()}))
+        print(table(title, {name: asked(subject, options) for name, subject in subjects.items()}), flush=True)
     return 0
 
 
