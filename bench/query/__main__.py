@@ -172,7 +172,7 @@ def ask(subject: object, *, is_cold: bool) -> list[float]:
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     ).stdout
-    return json.loads(output)[:3]
+    return json.loads(output.splitlines()[-1])[:3]  # DuckDB shows its progress before it
 
 
 def table(title: str, found: dict[str, list[list[float]]]) -> str:
