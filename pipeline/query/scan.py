@@ -36,6 +36,8 @@ STAMP: Final = slice(len(START), len(START) + moments.STAMP_CHARS)
 _STAMP_END: Final = b'Z",'
 _USES: Final = b'"tool_use_id":"'
 """Is in every line that a call or a result of a tool has."""
+_DENSE: Final = 5
+"""Where more than one of so many lines has a needle, looking into each line costs less than going by hits."""
 _COMMON: Final = itemgetter("action_type", "action_number", "producer")
 _SAME_MIN: Final = len("2025-11-21T1")
 
@@ -65,6 +67,7 @@ class Scan:
         self._holds = all_of(conditions).holds if conditions else None
         self._needles: tuple[bytes, ...] | None = None
         """What to search by; empty: nothing; None: not known yet."""
+        self._is_dense = False
         self._first, self._last = question.first.encode(), question.last.encode() or b"~"
 
     @property
@@ -76,7 +79,9 @@ class Scan:
         """Yield the records of a piece that are asked for."""
         if self._needles is None and is_ours:
             self._needles = self._best(chunk)
-        lines = candidates(chunk, self._needles or () if is_ours else ())
+            self._is_dense = _hits(chunk, self._needles) * _DENSE > chunk.data.count(b"\n", 0, chunk.end)
+        needles = (self._needles or ()) if is_ours else ()
+        lines = _by_line(chunk, needles) if self._is_dense and needles else candidates(chunk, needles)
         has_span = self._question.has_span
         looks_first = has_span and is_ours and self._names is None
         in_span = self._question.is_in_span if has_span and not looks_first else None
@@ -140,7 +145,9 @@ def candidates(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, 
     """Yield the lines of a piece that contain a needle, all without needles: (line, where it begins)."""
     if not needles:
         return _all_lines(chunk)
-    return _lines_with(chunk, needles[0]) if len(needles) == 1 else _lines_with_any(chunk, needles)
+    if len(needles) == 1:
+        return _lines_with(chunk, needles[0])
+    return _lines_with_any(chunk, needles)
 
 
 def _all_lines(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
@@ -150,6 +157,14 @@ def _all_lines(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
     for line in lines:
         yield line, start
         start += len(line) + 1
+
+
+def _by_line(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+    for line, start in _all_lines(chunk):
+        for needle in needles:
+            if needle in line:
+                yield line, start
+                break
 
 
 def _lines_with(chunk: Chunk, needle: bytes) -> Iterator[tuple[bytes, int]]:

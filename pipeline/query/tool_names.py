@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pipeline.query.facts import Record
 
-CALLS_MAX: Final = 100_000
-"""A result whose call is further back than this many other calls stays without a name."""
+CALLS_MAX: Final = 50_000
+"""A result whose call is further back than this many other calls may stay without a name."""
 
 
 class ToolNames:
     """What one pass over the records has seen of calls."""
 
     def __init__(self) -> None:
+        # In two generations: taking the oldest out of one dict takes longer each time.
         self._names: dict[str, str] = {}
+        self._older: dict[str, str] = {}
 
     def complete(self, record: Record) -> Record:
         """Return a record with its `tool_name` if that can be known; the same one otherwise."""
@@ -29,10 +31,10 @@ class ToolNames:
             return record
         name = record.get("tool_name")
         if name is None:
-            known = self._names.get(use)
+            known = self._names.get(use) or self._older.get(use)
             return record if known is None else {**record, "tool_name": known}
-        if isinstance(name, str) and use not in self._names:
+        if isinstance(name, str) and use not in self._names and use not in self._older:
             if len(self._names) >= CALLS_MAX:
-                del self._names[next(iter(self._names))]
+                self._older, self._names = self._names, {}
             self._names[use] = name
         return record

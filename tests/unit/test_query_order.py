@@ -106,7 +106,7 @@ def test_results_are_named_by_their_calls_within_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names come from calls before; the oldest calls are forgotten."""
-    monkeypatch.setattr(tool_names, "CALLS_MAX", 2)
+    monkeypatch.setattr(tool_names, "CALLS_MAX", 1)
     lines = [
         line_of(record(n, stamp(n), "tool_call", tool_use_id=f"u{n}", tool_name="bash")) for n in range(1, 4)
     ]
