@@ -45,6 +45,7 @@ EPILOG: Final = """\b
 Examples:
   $ pipeline demo                              see it survive kill -9 and an outage, in 20 s
   $ journalctl -o json | pipeline record       record what another program prints
+  $ pipeline log --since 15m --status error    what went wrong just now
   $ pipeline status --dir /var/log/app         how is the one of that application?
   $ pipeline verify && echo nothing is lost    prove it
 """

@@ -65,3 +65,18 @@ def test_emitting_a_known_type_by_its_name_loads_no_heavy_module(tmp_path: Path)
 def test_package_can_be_imported_from_anywhere(tmp_path: Path, package: str) -> None:
     """Both packages are installed: they are found from a directory that has nothing of ours."""
     assert package in modules_after(f"import {package}", tmp_path)
+
+
+def test_looking_at_records_loads_only_what_a_table_needs(tmp_path: Path) -> None:
+    """`pipeline log` answers at once: charts, selects, pagers and bars are paid for by who asks for them."""
+    run = "group.main(['log', '--dir', '.', '--date', '2025-11-21'], standalone_mode=False)"
+    (tmp_path / "2025-11-21.jsonl").write_text(
+        '{"timestamp":"2025-11-21T14:32:15.123456Z","action_type":"a","action_number":1,"producer":"p"}\n'
+    )
+    loaded = modules_after(f"from pipeline.cli import group, guarded\nguarded(lambda: {run})", tmp_path)
+    allowed = {"click", "difflib", "rich"}
+    heavy = {
+        name for name in loaded if name.partition(".")[0] in {*HEAVY, "csv", "duckdb", "pyarrow"} - allowed
+    }
+    heavy |= {"rich.console", "rich.table", "pipeline.cli.listing.chart", "pipeline.verification"} & loaded
+    assert not heavy - modules_after("pass", tmp_path)

@@ -13,7 +13,7 @@ from pipeline.cli import COMMANDS, group, guarded
 from pipeline.cli.exit_codes import EXIT_CODES
 from pipeline.errors import NotRunningError, PipelineError, SettingsError
 
-WITHOUT_DIR = ("config", "demo", "mask", "schema", "verify")
+WITHOUT_DIR = ("completion", "config", "demo", "mask", "schema", "verify")
 """Commands that have none themselves, or say it in words of their own."""
 
 
