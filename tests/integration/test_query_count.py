@@ -1,6 +1,7 @@
 """Counting by manifests: the same number as reading gives, without reading."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ QUESTIONS: list[dict[str, Any]] = [
 @pytest.fixture
 def log_dir(rig: Rig, tmp_path: Path) -> Path:
     """Give three days of many small blocks that the real writer has written."""
-    archive.write_days(rig)
+    archive.write_days(rig, records=80)
     return archive.copy_of(rig, tmp_path)
 
 
 def check(log_dir: Path) -> None:
     """Compare every count with what reading gives, with and without an index that stands already."""
-    for question in QUESTIONS * 2:
+    stamps = [record["timestamp"] for record in LogQueryEngine(log_dir).iter(Report())]
+    moments = [stamps[len(stamps) * part // 4] for part in range(4)]
+    spans = [{"since": moments[1], "until": moments[3]}, *({"until": moment} for moment in moments)]
+    for question in (QUESTIONS + spans) * 2:
         engine = LogQueryEngine(log_dir).filter(**question)
         report = Report()
         expected = len(list(engine.iter(Report())))
@@ -45,7 +49,7 @@ def check(log_dir: Path) -> None:
 def test_count_is_what_reading_gives(log_dir: Path) -> None:
     """Of days, moments, and with a filter; the first and the last ones."""
     check(log_dir)
-    assert LogQueryEngine(log_dir).count() > 400
+    assert LogQueryEngine(log_dir).count() > 300
 
 
 def test_count_of_packed_days_is_the_same(log_dir: Path) -> None:
@@ -72,6 +76,17 @@ def test_what_somebody_has_done_to_a_file_is_seen(log_dir: Path) -> None:
     check(log_dir)
 
 
+def test_block_that_was_not_digested_as_it_was_written_is_read(log_dir: Path) -> None:
+    """What `pipeline repair` has found in a file may be anything."""
+    path = log_dir / ".pipeline" / "manifests" / f"{archive.DAYS[0]}.manifest"
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in entries:
+        if entry["kind"] == "block":
+            entry |= {"lines": entry["lines"] + 5, "rebuilt": True}
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    check(log_dir)
+
+
 def test_blocks_that_the_manifest_has_are_not_read(log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a day at rest nothing is read; of a span the blocks at its ends."""
     read: list[int] = []
@@ -84,10 +99,10 @@ def test_blocks_that_the_manifest_has_are_not_read(log_dir: Path, monkeypatch: p
 
     size = sum((log_dir / name).stat().st_size for name in archive.DAYS)
     monkeypatch.setattr(counting, "forwards", watched)
-    assert LogQueryEngine(log_dir).count() > 400
+    assert LogQueryEngine(log_dir).count() > 300
     assert sum(read) < size / 10
     read.clear()
-    assert LogQueryEngine(log_dir).filter(since="2025-11-21T04:40:00.000040Z").count() > 300
+    assert LogQueryEngine(log_dir).filter(since="2025-11-21T04:40:00.000040Z").count() > 200
     assert sum(read) < size / 4
 
 
@@ -97,5 +112,5 @@ def test_file_that_cannot_be_read_is_no_zero(log_dir: Path) -> None:
     with pytest.raises(QueryError, match=r"2025-11-24\.jsonl\.gz"):
         LogQueryEngine(log_dir).count()
     report = Report()
-    assert LogQueryEngine(log_dir).count(report) > 400
+    assert LogQueryEngine(log_dir).count(report) > 300
     assert [name for name, _ in report.unreadable] == ["2025-11-24.jsonl.gz"]

@@ -62,7 +62,7 @@ def disk_use(places: Places, today: date, days: float) -> DiskUse:
     """Return the bytes of today's files and of all, as they are on the disk."""
     today_bytes = all_bytes = 0
     for name in files.names_in(places.log_dir):
-        day = naming.parse(name.removesuffix(".zst").removesuffix(".gz"))
+        day = naming.parse(naming.unpacked(name)[0])
         if day is None:
             continue
         try:

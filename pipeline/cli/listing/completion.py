@@ -44,7 +44,7 @@ def _log_dir(directory: str | None) -> Path:
 
 
 def _days(log_dir: Path) -> Iterable[str]:
-    days = (naming.parse(re.sub(r"\.(zst|gz)$", "", name)) for name in files.names_in(log_dir))
+    days = (naming.parse(naming.unpacked(name)[0]) for name in files.names_in(log_dir))
     return {"today", "yesterday", *(day.period[: len("2025-11-21")] for day in days if day)}
 
 
