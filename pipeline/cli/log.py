@@ -101,7 +101,7 @@ _COUNT: Final = click.IntRange(min=1)
 @click.option("--limit", type=_COUNT, metavar="N", help="The first N.")
 @click.option(
     "--tail",
-    type=_COUNT,
+    type=click.IntRange(min=0),
     metavar="N",
     help=f"The last N.  [default: {TAIL_DEFAULT} for table, json and jsonl, else all]",
 )

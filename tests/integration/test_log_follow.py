@@ -73,3 +73,16 @@ def test_following_shows_each_record_once_while_many_are_written(tmp_path: Path)
         for number in range(2, 1501):
             append(day, record(number, at=f"{today()}T00:00:00.{number:06d}Z"))
         assert [next_number(process) for _ in range(1500)] == list(range(1, 1501))
+
+
+@pytest.mark.timeout(2 * HANG_SEC)
+def test_following_ends_with_its_reader_though_nothing_comes(tmp_path: Path) -> None:
+    """`pipeline log --follow | head -1` does not wait for a second record."""
+    log_dir = tmp_path / "logs"
+    log_dir.mkdir()
+    day = log_dir / f"{today()}.jsonl"
+    append(day, record(1, at=f"{today()}T00:00:00.000001Z"))
+    with following(log_dir, "--tail", "1") as process:
+        assert next_number(process) == 1
+        process.stdout.close()
+        assert process.wait(HANG_SEC) == 141

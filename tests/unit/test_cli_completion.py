@@ -96,3 +96,25 @@ def test_shell_gets_words_from_the_command_itself(log_dir: Path) -> None:
     )
     assert result.stdout.split() == ["plain,s-1", "plain,s-2"]
     assert result.stderr == ""
+
+
+def test_bash_completes_with_the_script_that_is_printed(
+    log_dir: Path, tmp_path_factory: pytest.TempPathFactory, need_tool: Callable[[str], str]
+) -> None:
+    """In a real bash: an option's name, and a session that was recorded lately."""
+    script = tmp_path_factory.mktemp("shell") / "completion"
+    script.write_text(CliRunner().invoke(group, ["completion", "bash"]).output)
+    asking = f"""
+        source {script}
+        complete -p pipeline
+        COMP_WORDS=(pipeline log --session); COMP_CWORD=2; _pipeline_completion {PIPELINE[0]}
+        echo "${{COMPREPLY[@]}}"
+        COMPREPLY=(); COMP_WORDS=(pipeline log --dir {log_dir} --session-id s-); COMP_CWORD=5
+        _pipeline_completion {PIPELINE[0]}
+        echo "${{COMPREPLY[@]}}"
+    """
+    told = subprocess.run([need_tool("bash"), "-c", asking], capture_output=True, text=True, check=True)
+    registered, options, sessions = told.stdout.splitlines()
+    assert "_pipeline_completion" in registered
+    assert (options, sessions) == ("--session-id", "s-1 s-2")
+    assert told.stderr == ""

@@ -98,6 +98,7 @@ def refusal(log_dir: Path, *arguments: object, capsys: Any) -> str:
         (["--date-range", "2025-11-22:"], [7, 8]),
         (["--date-range", f":{DAY}", "--limit", 2], [1, 2]),
         (["--date-range", BOTH, "--tail", 3], [6, 7, 8]),
+        (["--date-range", BOTH, "--tail", 0], []),
         (["--date-range", BOTH, "--action-type", "tool_call"], [2, 4]),
         (["--date-range", BOTH, "--action-type", "llm_request,llm_response"], [6, 8]),
         (["--date-range", BOTH, "--action-type", "llm_request", "--action-type", "tool_call"], [2, 4, 8]),

@@ -65,7 +65,8 @@ class Answer:
 
     def follow(self, output: Output) -> None:
         """Show the last records, then those that come, until it is interrupted."""
-        found = self._counted(self._found.follow())
+        # Asked also while nothing comes: `pipeline log --follow | head -1` ends with its reader.
+        found = self._counted(self._found.follow(is_over=lambda: not output.has_reader()))
         if self._request.shown_as == "jsonl":
             for one in found:
                 output.now([self._json_line(output, self._line_of(one))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import sys
 from itertools import chain, islice
@@ -75,6 +76,17 @@ class Output(NamedTuple):
     def now(self, lines: Iterable[bytes | str]) -> None:
         """Write lines and let them be seen at once, without a pager: more of them are to come."""
         self._write(line if isinstance(line, bytes) else self.encode(line) for line in lines)
+
+    def has_reader(self) -> bool:
+        """Whether somebody still reads; BrokenPipeError when the reader of a pipe has gone away."""
+        try:
+            look = select.poll()
+            look.register(self.stream.fileno(), 0)
+        except (AttributeError, OSError, ValueError):
+            return True  # no descriptor: a stream of the host program
+        if any(event & select.POLLERR for _, event in look.poll(0)):
+            raise BrokenPipeError
+        return True
 
     def encode(self, line: str) -> bytes:
         """Return a line of text as the stream's bytes."""
