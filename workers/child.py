@@ -57,7 +57,8 @@ def main(places: Places, *, is_service: bool, cause: str, restarts: int, hangs: 
             stand_in=StandIn(seat.is_alone, hangs) if is_stand_in else None,
         )
         _install_signals(writer)
-        writer.acquire_append_lock()
+        if not writer.acquire_append_lock():
+            return EXIT_DONE  # as above, but that its seat was removed
         writer.recover(cause, restarts)
     except (OSError, PipelineError, ValueError):
         journal.note("cannot start:\n" + traceback.format_exc().rstrip())

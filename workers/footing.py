@@ -70,6 +70,11 @@ class Footing:
         """Which other process holds the append lock, empty when none does."""
         return self._fence.taken_by
 
+    @property
+    def lock_pid(self) -> int:
+        """The process that holds the append lock, 0 when none does that can be told."""
+        return self._fence.taken_by_pid
+
     def try_acquire(self) -> bool:
         """Try to take the lock, at once; a log directory that cannot be used is waited for like a lock."""
         self.error = self.waits_for = ""

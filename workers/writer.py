@@ -19,10 +19,8 @@ from pipeline.delivery.leftovers import Leftovers
 from pipeline.delivery.pump import Pump
 from pipeline.emitter import Emitter
 from pipeline.errors import FallbackError, LaneError
-from pipeline.host import clock, failpoint, files
-from pipeline.host.seats import Seat
+from pipeline.host import clock, failpoint, files, seats
 from pipeline.limits import POLL_BUSY_SEC, POLL_IDLE_SEC
-from pipeline.paths import Places, create_runtime
 from pipeline.queue import adoption, bell
 from pipeline.queue.lanes import CLOSED, Lanes
 from pipeline.storage.days import Days
@@ -35,9 +33,11 @@ from workers.memory import Memory
 from workers.policy import EXIT_DONE, EXIT_REPLACE
 from workers.pulse import Pulse
 from workers.replayer import Replayer
+from workers.seating import Seating
 from workers.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from pipeline.paths import Places
     from pipeline.settings import Settings
     from workers.journal import Journal
     from workers.stand_in import StandIn
@@ -78,8 +78,8 @@ class Writer:
         self.wants_sync = False
         self.wants_reopen = False
         self.stop_signal = 0
-        self._pulse = Pulse(places)
-        self.beat = self._pulse.beat
+        self.pulse = Pulse(places)
+        self.beat = self.pulse.beat
         self._footing = Footing(self.places, settings, is_stand_in=self.is_stand_in)
         journal.named = self._footing.grip.named
         self._synced_at = clock.monotonic()
@@ -100,15 +100,22 @@ class Writer:
         """Which other process keeps the files from us, empty when none does."""
         return self._footing.lock_holder
 
-    def acquire_append_lock(self) -> None:
-        """Wait a moment for the lock that keeps everybody else out of our files, then go on without."""
+    def acquire_append_lock(self) -> bool:
+        """
+        Wait a moment for the lock that keeps everybody else out of our files, then go on without.
+
+        False when a writer has it that was here before us, and lost its seat with the runtime directory.
+        """
         give_up_at = clock.monotonic() + (0.0 if self.is_stand_in else _LOCK_PATIENCE_SEC)
         while not self._footing.try_acquire() and clock.monotonic() < give_up_at:
             self.state = self._footing.waits_for
+            if seats.has_lost(self._footing.lock_pid, self.home.runtime("writer.lock")):
+                return False  # it goes on, and has the seat when we have left
             self.beat()
             self._say()
             self._watch_supervisor()
             clock.sleep(_LOCK_POLL_SEC)
+        return True
 
     def recover(self, cause: str, restarts: int) -> None:
         """Take over from the last writer; without the append lock, only what needs no file."""
@@ -148,6 +155,7 @@ class Writer:
         adopted = self._take_over()
         self.announcer = Announcer(self._own, self.places, self.counted)
         self.finisher = Finisher(self)
+        self._seating = Seating(self, self._footing)
         self.replayer = Replayer(self)
         self.upkeep = Upkeep(self)
         self.announcer.started(cause, restarts)
@@ -184,6 +192,9 @@ class Writer:
     def step(self) -> bool:
         """One pass; whether there is more to do at once."""
         self.beat()
+        self._seating.mend()
+        if self._seating.is_lost:
+            return False
         self.lanes.scan()
         for lane in self.lanes.all():
             lane.tailer.keep_up()
@@ -259,7 +270,6 @@ class Writer:
         self._watch_supervisor()
         for lane in self.lanes.all():
             lane.tailer.open_all()
-        self._mend_runtime()
         if self._footing.is_lost(self.pump):  # the log directory was replaced: what we hold keeps nobody out
             self._stand_back()
         self._memory.mind(self.pump)
@@ -272,18 +282,6 @@ class Writer:
         """See that there is a supervisor; start one when ours died."""
         if launch.supervisor_pid(self.places) is None and not self.stop_signal:
             launch.start_supervisor(self.home, self.settings, extra=("--service",) if self.is_service else ())
-
-    def _mend_runtime(self) -> None:
-        """Re-create what somebody removed of the runtime directory; positions are in open descriptors."""
-        if files.same_file(self.page.fd, self.page.path) or not self.places.log_dir.is_dir():
-            return
-        create_runtime(self.places)
-        self.journal.note("the runtime directory was removed; made again")
-        self._pulse.renew()
-        self._lock_again = Seat(self.places.runtime("writer.lock"))
-        self._lock_again.try_acquire()
-        self.page.move_to(self.places.runtime("control"))
-        self._footing.renew_notes(self.fallback.path)
 
     def _stand_back(self) -> None:
         """Touch no file until the append lock is ours: only the fallback is written to."""
@@ -300,7 +298,8 @@ class Writer:
             for lane in self.lanes.all():
                 self.lanes.remove(lane)
             return EXIT_DONE
-        if self.stop_signal == signal.SIGUSR2 or (self._stand_in and self._stand_in.is_over()):
+        is_over = self._stand_in and self._stand_in.is_over()
+        if self.stop_signal == signal.SIGUSR2 or is_over or self._seating.is_lost:
             self._own.note_ending()
             return EXIT_REPLACE
         if self.stop_signal and self._is_drained():
@@ -345,7 +344,7 @@ class Writer:
 
     def _wait(self) -> None:
         busy_sec = min(POLL_BUSY_SEC, self.settings.batch_timeout_sec)
-        rung = self._pulse.wait(busy_sec if self.pump.unsynced_bytes else POLL_IDLE_SEC)
+        rung = self.pulse.wait(busy_sec if self.pump.unsynced_bytes else POLL_IDLE_SEC)
         self.wants_sync |= bell.SYNC in rung
         self.replayer.hear(rung)
 
@@ -379,4 +378,4 @@ class Writer:
         try:
             files.write_json(self.places.runtime("writer.json"), statement.of(self) | more)
         except OSError:
-            return  # a removed runtime directory is made again by `_mend_runtime`
+            return  # a removed runtime directory is made again by `seating`

@@ -92,6 +92,16 @@ def condemned(path: Path) -> list[int]:
     return [pid for pid in _holders(path) if processes.is_condemned(pid)]
 
 
+def has_lost(pid: int, path: Path) -> bool:
+    """Whether a process has a seat file open that was removed from this path: it had the seat there."""
+    gone = f"{path} (deleted)"
+    try:
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")] if pid else []
+    except OSError:
+        return False  # it ends, or is not ours
+    return gone in links
+
+
 def _holders(path: Path) -> list[int]:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -35,6 +35,7 @@ class Fence:
         self._lock: RecordLock | None = None
         self.taken_by = ""
         """Which other process holds the lock, as last seen; empty when none does, or nobody can tell."""
+        self.taken_by_pid = 0
         self.instance = str((files.read_json(places.runtime(_NOTE)) or {}).get("instance", places.instance))
 
     @property
@@ -44,13 +45,14 @@ class Fence:
 
     def try_acquire(self) -> bool:
         """Take the lock unless another process has it. OSError when the log directory cannot be used."""
-        self.taken_by = ""
+        self.taken_by, self.taken_by_pid = "", 0
         self._grip.make(self._settings)
         make_belongings(self._places, self._settings)
         self.instance = self._choose_instance()
         lock = lock_of(self._places, self.instance)
         if not lock.try_acquire():
-            self.taken_by = _described(locks.holder_of(lock.fd))
+            holder = locks.holder_of(lock.fd)
+            self.taken_by, self.taken_by_pid = _described(holder), max(0, holder or 0)
             lock.close()
             return False
         try:

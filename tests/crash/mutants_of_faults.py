@@ -13,6 +13,7 @@ _HALVES = "../integration/test_outage_of_half_batches.py::test"
 _AWAY = "../integration/test_volume_away.py::test"
 _BY_NAME = ("pipeline/storage/grip.py", "places.through(self._path)", "places")
 _NUMBERS = "../integration/test_volume_numbers.py::test"
+_REMOVED = "../integration/test_seats_removed.py::test"
 _LEAVES = "../integration/test_volume_leaves.py::test"
 _WORLD = "../property/test_simulation.py::test"
 _STEPS = "../integration/test_outage_in_process.py::test"
@@ -230,6 +231,27 @@ FAULTS = (
                 "        pass\n",
             ),
         ),
+    ),
+    (
+        "second writer stays beside one that lost its seat",
+        f"{_REMOVED}_who_comes_leaves_the_files_to_a_writer_that_lost_its_seat",
+        (
+            (
+                "workers/writer.py",
+                "            if seats.has_lost(",
+                "            if False and seats.has_lost(",
+            ),
+        ),
+    ),
+    (
+        "writer goes on without seat and append lock",
+        f"{_REMOVED}_a_writer_without_seat_and_append_lock_delivers_nothing_and_leaves",
+        (("workers/seating.py", "self.is_lost = not self._footing.is_held", "self.is_lost = False"),),
+    ),
+    (
+        "page taken along without the seat",
+        f"{_REMOVED}_a_writer_with_the_append_lock_goes_on_until_it_has_its_seat_again",
+        (("workers/seating.py", "if not seat.try_acquire():", "if not seat.try_acquire() and False:"),),
     ),
     (
         "cut marks of an earlier moment",

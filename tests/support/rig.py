@@ -133,13 +133,17 @@ class Rig:
 
     def start_writer(self) -> None:
         """Start a writer over what is in the files."""
+        self.open_writer()
+        self.writer.acquire_append_lock()
+        self.writer.recover("killed", 1)
+
+    def open_writer(self) -> None:
+        """Make a writer that has not looked at anything yet."""
         create_runtime(self.places)
         journal = Journal(self.places.workers_log, "writer")
         self.writer = writing.Writer(
             self.places, self.settings, journal, is_service=False, stand_in=self.stand_in
         )
-        self.writer.acquire_append_lock()
-        self.writer.recover("killed", 1)
 
     def step(self, times: int = 1) -> None:
         """Let the writer make some passes of its main loop; a writer that is not there makes none."""
