@@ -79,6 +79,24 @@ class MemoryPipeline(Episodes):
         """Return the health of a pipeline in which all is well."""
         return {"status": "ok", "reasons": [], "counts": {"emitted": len(self.events)}}
 
+    def cleanup(
+        self,
+        retention: float | str | None = None,  # noqa: ARG002 - Pipeline's face
+        max_size_mb: float | str | None = None,  # noqa: ARG002
+        *,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Return that there was nothing to clean up."""
+        return {
+            "dry_run": dry_run,
+            "log_dir": "",
+            "packed": 0,
+            "expired": 0,
+            "stayed": 0,
+            "freed_bytes": 0,
+            "files": [],
+        }
+
     def close(self, timeout: float = 30.0) -> bool:  # noqa: ARG002 - Pipeline's face
         """Refuse what comes after this."""
         self.refuses = True

@@ -50,14 +50,14 @@ def test_late_records_of_a_day_that_has_left_open_a_part_that_no_file_had(rig: R
     write_days(rig, 3)
     for part in (1, 2):
         assert clean(rig, max_files=1)[0] == (NAMES[0] if part == 1 else f"{DAYS[0]}.1.jsonl")
-        now, rig.wall = rig.wall, rig.wall - (2 * 86_400 + part) * clock.NANO
+        now, rig.clock.wall_ns = rig.clock.wall_ns, rig.clock.wall_ns - (2 * 86_400 + part) * clock.NANO
         late = rig.producer()
         assert rig.emit(late, 7000 + part)
         rig.drain()
         assert f"{DAYS[0]}.{part}.jsonl" in names(rig)
         rig.close_producer(late)
         rig.drain()
-        rig.wall = now
+        rig.clock.wall_ns = now
         rig.pass_time(DAY_SEC / 4)
         rig.drain()
         check(rig)

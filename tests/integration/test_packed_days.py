@@ -58,11 +58,11 @@ def written_day(rig: Rig, count: int = 20) -> None:
 
 def emit_late(rig: Rig, tag: int) -> None:
     """Let a producer emit with a clock that is two days behind."""
-    rig.wall -= int(2 * DAY_SEC * clock.NANO)
+    rig.clock.wall_ns -= int(2 * DAY_SEC * clock.NANO)
     late = rig.producer()
     rig.emit(late, tag)
     rig.close_producer(late)
-    rig.wall += int(2 * DAY_SEC * clock.NANO)
+    rig.clock.wall_ns += int(2 * DAY_SEC * clock.NANO)
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])
