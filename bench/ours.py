@@ -1,5 +1,6 @@
 """The recorder itself, through its public face only."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,4 +50,42 @@ class OursDisk(Ours):
     settings: ClassVar[dict[str, Any]] = {"lanes": "disk"}
 
 
+class WithContext(Ours):
+    """Inside a context of five fields, as a web request or a session of an agent has it."""
+
+    def setup(self, directory: Path) -> None:
+        """Bind the context to this thread."""
+        from pipeline import bind
+
+        super().setup(directory)
+        bind(user_id="u-17", execution_id="e-4f1c", trace_id="0" * 31 + "1", span_id="0" * 15 + "1", host="a")
+
+
+class Durable(Ours):
+    """``durable=True`` at each call: it returns when the record is on the disk."""
+
+    def setup(self, directory: Path) -> None:
+        """Give the keyword to each call."""
+        super().setup(directory)
+        self.call = partial(self.call, durable=True)
+
+
+def _with(**settings: Any) -> type[Ours]:
+    return type("WithSettings", (Ours,), {"settings": Ours.settings | settings})
+
+
 OURS: dict[str, type[Peer]] = {"ours": Ours, "ours-disk": OursDisk}
+FEATURES: dict[str, type[Peer]] = {
+    "no-masking": _with(mask_sensitive_data=False),
+    "no-truncation": _with(truncate_large_output=False),
+    "no-validation": _with(validation="off"),
+    "none-of-them": _with(mask_sensitive_data=False, truncate_large_output=False, validation="off"),
+    "scan-only": _with(mask_personal_data=True),
+    "sampling": _with(sample_rates={"tool_call": 0.5}),
+    "rate-limit": _with(rate_limits={"tool_call": 1e6}),
+    "drop-low": _with(queue_full_strategy="drop_low"),
+    "context": WithContext,
+    "synchronous": _with(async_logging=False),
+    "durable": Durable,
+}
+"""Ours with one feature off that is on by default, or on. `scan-only` has rules without fixed texts."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.ours import OURS
+from bench.ours import FEATURES, OURS
 from bench.peers import PEERS
 
 LANES = tuple(OURS)
@@ -39,6 +39,7 @@ def full() -> Iterator[Step]:
     """Everything of design section 5 that this library has so far; about twenty minutes."""
     timed = {"calls": 200_000, "seconds": 5.0}
     yield from _calls(timed, EVERYBODY, repeats=3)
+    yield Step("features", "features", _FEATURES, ("ours", *FEATURES), timed | {"seconds": 2.0}, repeats=3)
     yield Step("sparse", "sparse", _SPARSE, (*EVERYBODY, "nothing"), {"calls": 3_000})
     yield Step("throughput", "throughput", _THROUGHPUT, EVERYBODY, counts=True, repeats=3)
     yield Step("killed", "killed", _KILLED, EVERYBODY, {"count": 10_000, "quiet": 2.5}, repeats=3)
@@ -63,6 +64,8 @@ def quick() -> Iterator[Step]:
     """Keep the shape but take under a minute: fewer calls, fewer peers, one repeat; for a first look only."""
     few = (*LANES, "mp-queue", "structlog")
     yield from _calls({"calls": 20_000, "seconds": 0.3}, few)
+    brief = ("ours", "no-masking", "none-of-them")
+    yield Step("features", "features", _FEATURES, brief, {"calls": 20_000, "seconds": 0.3})
     yield Step("throughput", "throughput", _THROUGHPUT, (*few, "picologging"), counts=True)
     yield Step("killed", "killed", _KILLED, ("ours", "mp-queue"), {"count": 10_000, "quiet": 0.8})
     for number in (1, 8):
@@ -90,11 +93,12 @@ def _producers(number: int, subjects: Sequence[str], count: int) -> Step:
 
 
 _EMIT = "emit(): one call, nothing beside it"
+_FEATURES = "emit(): one call, with one feature off that is on by default, or on that is off"
 _BUSY = "emit(): one call, beside a thread that computes"
 _FSYNC = "emit(): one call, beside a process that writes and syncs on the same disk"
 _SPARSE = "emit(): single calls between other work and a sleep; `nothing` is what an empty call takes there"
 _THROUGHPUT = "end to end: from the first call until the file holds every record; CPU of all processes"
-_KILLED = "10,000 calls, then kill -9 of the app: records that never reach the file"
+_KILLED = "10,000 calls, then kill -9 of the app: records that never reach the file; whether secrets do"
 _STOPPED = "the writer stopped by SIGSTOP while 2,000 records/s come in"
 _RECOVERY = "kill -9 of the writer at 2,000 records/s: until bytes are appended again"
 _IDLE = "idle: CPU of all processes"

@@ -47,7 +47,7 @@ def _heads(metric: Metric) -> Iterable[str]:
 
 def _cells(metric: Metric, outcome: Outcome, reference: Outcome) -> Iterable[str]:
     value = outcome.get(metric.key)
-    yield "-" if value is None else _number(value, metric.digits)
+    yield "-" if value is None else metric.text(value)
     if metric.ratio:
         ours = reference.get(metric.key)
         yield f"{value / ours:.2f}" if ours and value is not None else "-"

@@ -1,10 +1,10 @@
 """Everybody who can be measured, by name: ours first, then the peers in the order of the tables."""
 
-from bench.ours import OURS
+from bench.ours import FEATURES, OURS
 from bench.peer import Nothing, Peer
 from bench.peers import PEERS
 
-SUBJECTS: dict[str, type[Peer]] = {**OURS, **PEERS, "nothing": Nothing}
+SUBJECTS: dict[str, type[Peer]] = {**OURS, **FEATURES, **PEERS, "nothing": Nothing}
 
 
 def create(name: str) -> Peer:

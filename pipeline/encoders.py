@@ -9,6 +9,7 @@ import orjson
 
 from pipeline.privacy.encoder import MaskingEncoder
 from pipeline.queue.layout import MASKED, TRUNCATED
+from pipeline.records.body_cut import cut_body
 from pipeline.records.importance import ACTION_TYPE_CHARS_MAX
 from pipeline.records.output_cut import output_cut
 
@@ -33,6 +34,19 @@ def masking_of(settings: Settings, *, count: Count, is_on: bool) -> MaskingEncod
         count=lambda rule: count(MASKED, rule),
         is_on=is_on,
     )
+
+
+def shortening_of(masking: MaskingEncoder, bytes_max: int, count: Count) -> Callable[[bytes], bytes]:
+    """Return what cuts long outputs of a masked body, and then what makes it larger than any may be."""
+
+    def shortened(body: bytes) -> bytes:
+        body = masking.shortened(body)
+        if len(body) > bytes_max:
+            body = cut_body(body, bytes_max)
+            count(TRUNCATED, "max_record_bytes")
+        return body
+
+    return shortened
 
 
 def _counted(cut: Callable[[bytes], bytes], count: Count) -> Callable[[bytes], bytes]:

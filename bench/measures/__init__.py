@@ -20,6 +20,7 @@ def probe(subject: Peer, directory: Path) -> dict[str, float]:
 MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     "probe": probe,
     "emit": latency.emit,
+    "features": latency.emit,
     "sparse": latency.sparse,
     "throughput": throughput.end_to_end,
     "producers": throughput.producers,

@@ -22,13 +22,35 @@ def killed(subject: Peer, directory: Path, *, count: int, quiet: float) -> dict[
 
     The app kills itself: its exit status proves that the last call had returned, and nothing ran in between.
     Whoever writes for it lives on, and is given until no byte has come for ``quiet`` seconds.
+
+    Before that, in a directory of its own, it is given a record with three secrets, and told to finish: a
+    peer masks when none of them can be read in its files.
     """
+    masks = _masks(subject, directory / "secrets")
     job = json.dumps({"subject": subject.name, "directory": str(directory), "count": count})
     status = subprocess.run([sys.executable, "-m", "bench.measures.faults", job], check=False).returncode
     if status != -signal.SIGKILL:
         raise RuntimeError(f"the app ended with status {status}, not by its own SIGKILL")
     found = settled_tally(directory, quiet)
-    return {"lost": count - found.distinct, "twice": found.lines - found.distinct}
+    lost = count - found.distinct
+    return {"masks": masks, "survives": lost == 0, "lost": lost, "twice": found.lines - found.distinct}
+
+
+def _masks(subject: Peer, directory: Path) -> bool:
+    """Whether a secret under its name, one in a text and one in a header stay out of the files."""
+    directory.mkdir()
+    subject.setup(directory)
+    key = "sk-ant-api03-" + "Zq7" * 10
+    subject.call(
+        "login", password="correct-horse", note=f"the key is {key}",
+        headers={"Authorization": "Bearer 0a1b2c3d4e5f60718293"},
+    )  # fmt: skip
+    subject.finish()
+    subject.close()
+    written = b"".join(path.read_bytes() for path in directory.glob("*.jsonl"))
+    if b"login" not in written:
+        raise RuntimeError("the record with the secrets is in no file")
+    return not any(secret in written for secret in (b"correct-horse", key.encode(), b"0a1b2c3d4e5f60718293"))
 
 
 def _victim(subject: str, directory: str, count: int) -> None:

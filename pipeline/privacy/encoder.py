@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import handlers
+from pipeline.privacy.first_look import BEFORE_ANY
 
 if TYPE_CHECKING:
     from pipeline.privacy.masker import Masker
@@ -40,28 +41,31 @@ _NOTHING_SAFE: Final = b'{"":"' + FAILED.encode() + b'"}'
 
 class MaskingEncoder:
     """
-    Masking and cutting around the functions from fields to a body.
+    Masking and cutting of what a function makes of fields.
 
-    With `is_on` false it leaves them as they are. `count` is called with the rule of each masked value.
+    With `is_on` false it leaves it as it is. `count` is called with the rule of each masked value.
     """
 
     def __init__(self, settings: Settings, cut: Cut | None, *, count: Count, is_on: bool = True) -> None:
         self._count = count
+        self.masks = is_on and settings.mask_sensitive_data
+        """Whether bodies have to be looked at."""
+        self.look = BEFORE_ANY
+        """The first look. What it stops goes through `masked`; the rest is as it may be recorded."""
+        self.cut = cut if is_on else None
+        """What cuts a body of more than `max_output_chars` bytes: shorter ones hold no longer text."""
         self._settings = settings
-        self._cut = cut if is_on else None
-        self._masks = is_on and settings.mask_sensitive_data
         self._policy: Policy | None = None
         self._masker: Masker | None = None
         self._of_parents: list[tuple[Policy | None, Masker | None]] = []
-        self._forget_scans: list[Callable[[], None]] = []
 
     def prepare(self) -> None:
-        """Build the scan, which the first record would have to wait for otherwise."""
-        if self._policy is None and self._masks:
+        """Compile the first look, which the first record would have to wait for otherwise."""
+        if self._policy is None and self.masks:
             from pipeline.privacy.from_settings import policy_of
 
             policy = policy_of(self._settings)
-            policy.scan(b"{}")
+            self.look = policy.first_look
             self._policy = policy
 
     def become_child(self) -> None:
@@ -73,39 +77,35 @@ class MaskingEncoder:
         """
         self._of_parents.append((self._policy, self._masker))
         self._policy = self._masker = None
-        for forget_scan in self._forget_scans:
-            forget_scan()
+        self.look = BEFORE_ANY
 
     def around(self, encode: Encode) -> Encode:
         """Return a function from fields to a body with masking and cutting around it."""
-        if not self._masks:
-            return _with_cut(encode, self._cut)
-        cut, masked_slowly, uncut_max = self._cut, self._masked, self._settings.max_output_chars
-        scan: Callable[[bytes], object] | None = None
 
         def encode_masked(fields: dict[str, Any]) -> bytes:
-            nonlocal scan
             body = encode(fields)
-            try:
-                if scan is None:
-                    self.prepare()
-                    scan = self._policy.scan  # type: ignore[union-attr] # prepare() made it or raised
-                if scan(body):
-                    body = masked_slowly(body)
-            except Exception as error:  # noqa: BLE001 - whatever it was, no value may pass
-                handlers.let_through(error)
-                body = self._failed(encode, fields)
-            # A body has no fewer bytes than any text in it has characters: most records end here.
-            return body if len(body) <= uncut_max or cut is None else cut(body)
+            if self.masks and self.look.may_hold(body):
+                body = self.masked(body, fields, encode)
+            return self.shortened(body)
 
-        def forget_scan() -> None:
-            nonlocal scan
-            scan = None
-
-        self._forget_scans.append(forget_scan)
         return encode_masked
 
+    def shortened(self, body: bytes) -> bytes:
+        """Return a body, which is masked already, with its long outputs cut."""
+        return body if self.cut is None else self.cut(body)
+
+    def masked(self, body: bytes, fields: dict[str, Any], encode: Encode) -> bytes:
+        """Return a body masked that the first look has stopped, or the fields' names if that fails."""
+        try:
+            self.prepare()
+            return self._masked(body)
+        except Exception as error:  # noqa: BLE001 - whatever it was, no value may pass
+            handlers.let_through(error)
+            return self._failed(encode, fields)
+
     def _masked(self, body: bytes) -> bytes:
+        if self._policy is None or not self._policy.scan(body):
+            return body
         if self._masker is None:  # the slow way is loaded by the first record that takes it
             from pipeline.privacy.from_settings import masker_of
 
@@ -125,7 +125,3 @@ class MaskingEncoder:
         except Exception as error:  # noqa: BLE001 - no memory, or no stack left
             handlers.let_through(error)
             return _NOTHING_SAFE
-
-
-def _with_cut(encode: Encode, cut: Cut | None) -> Encode:
-    return encode if cut is None else lambda fields: cut(encode(fields))

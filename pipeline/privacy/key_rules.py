@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import string
 from typing import Final
 
 from pipeline.privacy.rules import BEFORE, Rule, ends_there, has_digit, is_jwt, key
 
 _A, _B, _H = "[0-9A-Za-z]", "[0-9A-Za-z_-]", "[0-9a-f]"
 _B64 = "[0-9A-Za-z+/=_-]"
+
+
+def _unlike(prefix: str, words: str) -> tuple[str, ...]:
+    """Return the beginnings, all with one prefix, of whatever is none of some words."""
+    known = {word[:size] for word in words.split() for size in range(len(prefix), len(word) + 1)}
+    further = (start + character for start in known for character in string.digits + string.ascii_lowercase)
+    return tuple(sorted(set(further) - known))
+
 
 KEY_RULES: Final = (
     key("openai_style_key", "sk-", _B, 16, "OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse …", has_digit),
@@ -42,6 +51,7 @@ KEY_RULES: Final = (
         r"\.[0-9a-z_-]{6}\.[0-9a-z_-]{27}",
         rf"{BEFORE}([MNO]{_B}{{22,27}}\.{_B}{{6}}\.{_B}{{27,}})",
         "Discord: bot tokens",
+        needles=(r"\.[0-9a-z_-]{6}\.",),
     ),
     key("google_api_key", "AIza", _B, 35, "Google Cloud: API keys"),
     key("google_oauth_secret", "GOCSPX-", _B, 20, "Google: OAuth clients"),
@@ -53,16 +63,20 @@ KEY_RULES: Final = (
         rf"{BEFORE}(eyJ{_B}{{8,}}(?:\.{_B}*){{2,4}})",
         "RFC 7519, RFC 7516",
         accept=is_jwt,
+        needles=("eyj",),
     ),
     key("age_secret_key", "AGE-SECRET-KEY-1", "[0-9A-Z]", 50, "age: file format"),
     key("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", _A, 10, "Stripe: API keys"),
     key("webhook_secret", "whsec_", "[0-9A-Za-z+/=]", 20, "Stripe, Svix: webhook signatures"),
-    key("twilio_key", "SK", _H, 32, "Twilio: API keys", ends_there),
+    key("twilio_key", "SK", _H, 32, "Twilio: API keys", ends_there)._replace(
+        needles=tuple(f"sk{digit}" for digit in "0123456789abcdef")
+    ),
     Rule(
         "sendgrid_key",
         rf"sg\.{_B}{{16}}",
         rf"{BEFORE}(SG\.{_B}{{16,}}\.{_B}{{16,}})",
         "SendGrid: API keys",
+        needles=(r"sg\.",),
     ),
     key("mailgun_key", "key-", _H, 32, "Mailgun: API keys", ends_there),
     Rule(
@@ -70,6 +84,7 @@ KEY_RULES: Final = (
         "[0-9a-f]-us[0-9]",
         rf"{BEFORE}({_H}{{32}}-us[0-9]{{1,2}})",
         "Mailchimp: API keys",
+        needles=tuple(f"-us{digit}" for digit in range(10)),
     ),
     key("npm_token", "npm_", _A, 36, "npm: access tokens"),
     key("pypi_token", "pypi-AgE", _B, 50, "PyPI: API tokens"),
@@ -81,6 +96,7 @@ KEY_RULES: Final = (
         rf"[0-9]:aa{_B}{{6}}",
         rf"(?:^|[^0-9])([0-9]{{8,10}}:AA{_B}{{32,36}})",
         "Telegram: bot API",
+        needles=tuple(f"{digit}:aa" for digit in range(10)),
     ),
     key("databricks_token", "dapi", _H, 32, "Databricks: personal access tokens"),
     key("linear_key", "lin_api_ lin_oauth_", _A, 32, "Linear: API keys"),
@@ -98,6 +114,7 @@ KEY_RULES: Final = (
         "8q~[0-9a-z_~.-]{6}",
         r"(?:^|[^0-9A-Za-z_~.-]|\\[bfnrt])([0-9A-Za-z_~.-]{3}8Q~[0-9A-Za-z_~.-]{31,36})",
         "Entra ID: client secrets",
+        needles=("8q~",),
     ),
     key(
         "doppler_token",
@@ -112,6 +129,7 @@ KEY_RULES: Final = (
         rf"\.atlasv1\.{_B}{{4}}",
         rf"{BEFORE}({_A}{{14}}\.atlasv1\.{_B}{{60,}})",
         "Terraform Cloud: API tokens",
+        needles=(r"\.atlasv1\.",),
     ),
     key("groq_key", "gsk_", _A, 40, "Groq: API keys"),
     key("xai_key", "xai-", _A, 60, "xAI: API keys"),
@@ -137,6 +155,7 @@ KEY_RULES: Final = (
         r"pat[0-9a-z]{14}\.[0-9a-f]{6}",
         rf"{BEFORE}(pat{_A}{{14}}\.{_H}{{64}})",
         "Airtable: personal access tokens",
+        needles=_unlike("pat", "path pattern"),
     ),
     key("alibaba_key_id", "LTAI", _A, 16, "Alibaba Cloud: AccessKey"),
     key("tencent_key_id", "AKID", _A, 32, "Tencent Cloud: SecretId"),
@@ -146,6 +165,7 @@ KEY_RULES: Final = (
         rf"{BEFORE}(re_{_A}{{8}}_{_A}{{20,}})",
         "Resend: API keys",
         accept=has_digit,
+        needles=(r"[^0-9a-z]re_", r"\\[bfnrt]re_", r"\\u[0-9a-f]{4}re_"),
     ),
     key("tailscale_key", "tskey-", "[0-9A-Za-z-]", 20, "Tailscale: keys"),
     key("netlify_token", "nfp_ nfc_ nfo_ nfu_", _A, 36, "Netlify: access tokens"),
@@ -164,6 +184,7 @@ KEY_RULES: Final = (
         rf"sk\.eyj{_B}{{6}}",
         rf"{BEFORE}(sk\.eyJ{_B}{{20,}}(?:\.{_B}+)*)",
         "Mapbox: secret tokens",
+        needles=(r"sk\.eyj",),
     ),
     key("buildkite_token", "bkua_ bkaj_ bkct_", _A, 32, "Buildkite: API tokens"),
     key("flutterwave_key", "FLWSECK- FLWSECK_TEST-", "[0-9A-Za-z-]", 24, "Flutterwave: secret keys"),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.privacy import names as name_lists
 from pipeline.privacy.automata import Search, search_any
+from pipeline.privacy.first_look import FirstLook, look_by, look_for
 from pipeline.privacy.names import Names
+from pipeline.privacy.needles import needles_of
 from pipeline.privacy.value_rules import PERSONAL_RULES, VALUE_RULES
 
 if TYPE_CHECKING:
@@ -53,6 +55,12 @@ class Policy:
     def gates(self) -> list[str]:
         """The gate of the names, then one for each rule."""
         return [self.names.gate(), *(rule.gate for rule in self.rules)]
+
+    @cached_property
+    def first_look(self) -> FirstLook:
+        """What tells the same more cheaply, and stops a record in vain now and then; else the scan itself."""
+        needles = None if self.patterns else needles_of(self.names, self.rules)
+        return (look_for(needles) if needles else None) or look_by(self.scan)
 
     @cached_property
     def scan(self) -> Search:

@@ -34,13 +34,16 @@ class Rule(NamedTuple):
     source: str
     style: str = KEY
     accept: Accept | None = None
+    needles: tuple[str, ...] = ()
+    """Expressions for `needles`: one is found in whatever the rule finds. None: there is no first look."""
 
 
 def key(name: str, prefixes: str, tail: str, count: int, source: str, accept: Accept | None = None) -> Rule:
     """Return the rule of a key: one of some fixed texts, and then `count` characters of `tail` or more."""
     prefix = "(?:" + "|".join(map(re.escape, prefixes.split())) + ")"
     gate = f"{prefix}{tail}{{{min(count, GATE_COUNT_MAX)}}}"
-    return Rule(name, gate, f"{BEFORE}({prefix}{tail}{{{count},}})", source, KEY, accept)
+    needles = tuple(map(re.escape, prefixes.lower().split()))
+    return Rule(name, gate, f"{BEFORE}({prefix}{tail}{{{count},}})", source, KEY, accept, needles)
 
 
 def has_digit(found: bytes, _after: bytes) -> bool:

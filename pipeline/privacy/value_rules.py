@@ -28,6 +28,7 @@ VALUE_RULES: Final = (
         r"(?:-----END (?:[0-9A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----|\z)))",
         "RFC 7468, RFC 4880",
         PLAIN,
+        needles=("-----begin",),
     ),
     Rule(
         "slack_webhook",
@@ -35,6 +36,7 @@ VALUE_RULES: Final = (
         r"(hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z_/+-]{20,})",
         "Slack: incoming webhooks",
         PLAIN,
+        needles=(r"hooks\.slack\.com/",),
     ),
     Rule(
         "discord_webhook",
@@ -42,6 +44,7 @@ VALUE_RULES: Final = (
         r"discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/([0-9]+/[0-9A-Za-z_-]{20,})",
         "Discord: webhooks",
         PLAIN,
+        needles=("/webhooks/",),
     ),
     Rule(
         "bearer",
@@ -50,6 +53,7 @@ VALUE_RULES: Final = (
         "RFC 6750",
         PLAIN,
         is_token,
+        needles=("bearer",),
     ),
     Rule(
         "basic",
@@ -58,6 +62,7 @@ VALUE_RULES: Final = (
         "RFC 7617",
         PLAIN,
         is_base64,
+        needles=("basic ", r"basic\+", "basic%20"),
     ),
     Rule(
         "url_password",
@@ -65,6 +70,7 @@ VALUE_RULES: Final = (
         r"""://[^\s/?#"'<>:@\\]*:([^\s"'<>/\\]+)@""",
         "RFC 3986",
         PLAIN,
+        needles=("@",),
     ),
     Rule(
         "url_user",
@@ -72,6 +78,7 @@ VALUE_RULES: Final = (
         "https?://([0-9A-Za-z_-]{20,})@",
         "RFC 3986: a token in place of the user",
         accept=has_digit,
+        needles=("@",),
     ),
     Rule(
         "url_signature",
@@ -79,6 +86,7 @@ VALUE_RULES: Final = (
         r"""(?i:[?&;](?:x-(?:amz|goog|oss)-)?(?:sig|signature|security-token)=)([^\s&#"'<>\\]{8,})""",
         "AWS, Azure, Google: signed URLs",
         PLAIN,
+        needles=("sig=", "signature=", "security-token="),
     ),
     Rule(
         "sql_password",
@@ -87,6 +95,7 @@ VALUE_RULES: Final = (
         "SQL: CREATE USER, ALTER USER",
         PLAIN,
         is_written,
+        needles=("identified by", "password "),
     ),
     Rule(
         "netrc_password",
@@ -94,14 +103,16 @@ VALUE_RULES: Final = (
         r"(?i:\blogin\s+\S+\s+password\s+)(\S+)",
         "netrc(5)",
         PLAIN,
+        needles=("login",),
     ),
-    Rule("sshpass", "sshpass +-p", r"\bsshpass +-p *(\S+)", "sshpass(1)", PLAIN),
+    Rule("sshpass", "sshpass +-p", r"\bsshpass +-p *(\S+)", "sshpass(1)", PLAIN, needles=("sshpass",)),
     Rule(
         "home_directory",
         rf"/(?:home|users)/{_USER_NAME}",
         rf"(?:^|[^\w./~-]|file://|\\[bfnrt])/(?:home|Users)/({_USER_NAME}+)",
         "directories below /home and /Users",
         USER,
+        needles=("/home/", "/users/"),
     ),
     Rule(
         "home_directory_windows",
@@ -109,6 +120,7 @@ VALUE_RULES: Final = (
         rf"(?i:[a-z]:\\+users\\+)({_USER_NAME}+)",
         r"directories below C:\Users",
         USER,
+        needles=(r"users\\",),
     ),
 )
 

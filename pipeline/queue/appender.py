@@ -8,7 +8,6 @@ would let the inner record take the outer one's place.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, failpoint, handlers
@@ -27,6 +26,7 @@ from pipeline.queue.lane import Lane
 from pipeline.queue.layout import COPY, HEAD_WORD, HEADER_BYTES, OFFSET_MASK, position
 from pipeline.queue.room import Room
 from pipeline.queue.segment import DiskSegment, MemorySegment, Segment
+from pipeline.queue.turn import Turn
 from pipeline.records.periods import Period, period_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class Appender:
         self.room = Room(places, settings, self.lane.producer, is_exempt=role != "app")
         """Exempt are the pipeline's own: their records do not wait for the room that their writer makes."""
         self._settings = settings
-        self._lock = threading.RLock()
         self._period = Period("", 0, 0)
         self._segment: Segment | None = None
         self._segment_period = ""
@@ -74,8 +73,9 @@ class Appender:
         self._refused_until = 0.0
         self._pressed_until = 0.0
         self._memory_until = 0.0
+        self._turn = Turn()
         self.append, self._switch = fastpath.build(
-            self._lock, self.lane.producer, self._on_second, self._append_slowly
+            self._turn, self.lane.producer, self._on_second, self._append_slowly
         )
 
     def is_still_pressed(self) -> bool:
@@ -87,25 +87,31 @@ class Appender:
 
     def look_at_place(self) -> None:
         """Move to another place if ours was removed, without an append: somebody waits for what is there."""
-        with self._lock:
-            if self._is_displaced():
-                self._close_room()
-                self._rescue()
+        self._turn.alone(self._look_at_place)
+
+    def _look_at_place(self) -> None:
+        if self._is_displaced():
+            self._close_room()
+            self._rescue()
 
     def prepare(self) -> None:
         """Make the first segment now: a first record at the interpreter's end needs nothing any more then."""
-        with self._lock:
-            self._on_second(clock.wall_ns())
-            if self._segment is None:
-                self._segment_for(0, reserve=False)
+        self._turn.alone(self._prepare)
+
+    def _prepare(self) -> None:
+        self._on_second(clock.wall_ns())
+        if self._segment is None:
+            self._segment_for(0, reserve=False)
 
     def end_position(self) -> int:
         """Return the place behind the last record, which `written` and `durable` reach when all is there."""
-        with self._lock:
-            segment = self._segment
-            if segment is None or not segment.words[HEAD_WORD] >> OFFSET_BITS:
-                return self._end_before
-            return position(segment.serial, segment.words[HEAD_WORD] & OFFSET_MASK)
+        return self._turn.alone(self._end_position)
+
+    def _end_position(self) -> int:
+        segment = self._segment
+        if segment is None or not segment.words[HEAD_WORD] >> OFFSET_BITS:
+            return self._end_before
+        return position(segment.serial, segment.words[HEAD_WORD] & OFFSET_MASK)
 
     def last_number(self) -> int:
         """Return the number of the last record accepted, 0 when there is none."""
@@ -120,14 +126,11 @@ class Appender:
 
     def close(self, signal_number: int = 0) -> None:
         """Say that this lane has ended, and let go of it."""
-        with self._lock:
-            self.lane.note_ending(signal_number)
-            self._detach()
-            self.lane.close()
+        self.lane.note_ending(signal_number)
+        self._turn.alone(self.forget)
 
     def forget(self) -> None:
-        """Unmap and close in a forked child what was inherited. The lock's owner may not exist here."""
-        self._lock = threading.RLock()
+        """Unmap and close. In a forked child that inherited it: who has the turn may not exist here."""
         self._detach()
         self.lane.close()
 
@@ -257,7 +260,7 @@ class Appender:
         failpoint.reach("emit.segment.created")
         if isinstance(segment, DiskSegment):
             self._memory_until = 0.0  # memory was asked first, and had no room
-        old, base, end = self._segment, self._next_number(), self.end_position()
+        old, base, end = self._segment, self._next_number(), self._end_position()
         has_fast_room = isinstance(segment, MemorySegment) and not is_reserved
         # This first: a signal handler that raises behind the call below must find the slow path in the new
         # segment.
@@ -376,7 +379,7 @@ class Appender:
         segment = self._segment
         if segment is None:
             return
-        base, end = self._next_number(), self.end_position()
+        base, end = self._next_number(), self._end_position()
         self._switch(NO_WORDS, NO_VIEW, base, 0)
         self._segment, self._base, self._end_before = None, base, end
         segment.close()

@@ -39,13 +39,13 @@ _WORDS: Final = EXACT | {dict: "object", float: "number", list: "array"}
 _ANY: Final[Shape] = ("any",)
 
 
-def checks_of(action_type: str) -> Checks | None:
-    """Return the tests of a type, None for one that neither the library nor the application declares."""
+def checks_of(action_type: str) -> Checks:
+    """Return the tests of a type; of one that nobody declares, those that are the same for all of these."""
     kinds = KINDS.get(action_type)
     if kinds is not None:
         return Checks(kinds, REQUIRED[action_type])
     fields = declared.fields_of(action_type)
-    return None if fields is None else Checks(*fields)
+    return ANY_TYPE if fields is None else Checks(*fields)
 
 
 class Checks(dict[tuple[str, ...], "Test"]):
@@ -63,6 +63,10 @@ class Checks(dict[tuple[str, ...], "Test"]):
         self._right: dict[tuple[str, ...], Test] = {}
         self._tests_of_right = FieldTests(RIGHT)
         self._tests = FieldTests(RIGHT_AND_PLAIN)
+
+    def latest(self, fields: Mapping[str, Any]) -> tuple[list[str], Test]:
+        """Return the names of a record, and their test."""
+        return [*fields], self[tuple(fields)]
 
     def __missing__(self, names: tuple[str, ...]) -> Test:
         if len(self) >= _TESTS_MAX or not all(type(name) is str for name in names):
@@ -87,6 +91,10 @@ class Checks(dict[tuple[str, ...], "Test"]):
 def word_of(value: object) -> str:
     """Return the word of JSON Schema for what is recorded of a value."""
     return _word(_form(value))
+
+
+ANY_TYPE: Final = Checks({}, frozenset())
+"""For the types that nobody declares: whether a record is plain. One for all of them."""
 
 
 def _no(_fields: Mapping[str, Any]) -> bool:

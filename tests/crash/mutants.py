@@ -37,8 +37,8 @@ _SYNC_LOOP = """\
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:"""
 _CHECKPOINT = "self.checkpoint.store(self.page.committed, self.days, self.lanes.all())"
-_BODY = "                view[start:end] = line\n"
-_HEAD = "                words[HEAD_WORD] = word + len(line) + ONE_RECORD\n"
+_BODY = "            view[start : start + size] = line\n"
+_HEAD = "            words[HEAD_WORD] = word + size + ONE_RECORD\n"
 _ORDER = "test_sync_order.py::test_a_segment_is_unlinked_only_after_the_file_and_its_directory_were_synced"
 
 

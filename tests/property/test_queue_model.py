@@ -80,7 +80,7 @@ class Queue(RuleBasedStateMachine):
         """Put records in."""
         for _ in range(count):
             rest = b'"fill":"%b"}' % (b"x" * size)
-            number = self.appender.append(_OPENING, rest)
+            number = self.appender.append(_OPENING, rest, False)
             assert number == len(self.put) + 1
             self.put.append((number, rest))
 
