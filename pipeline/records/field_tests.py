@@ -7,6 +7,7 @@ and objects has tests of its own, where the type declares it and nowhere else.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,8 @@ UNKNOWN: Final = ("string", "any")
 EXACT: Final = {bool: "boolean", int: "integer", type(None): "null", str: "string"}
 """Types whose values are of one kind, and plain."""
 _OF_WORD: Final = {word: kind for kind, word in EXACT.items()}
+_KIND: Final = re.compile(r"\bk\b")
+_VALUE: Final = re.compile(r"\bv\b")
 _KNOWN: Final[dict[str, Any]] = {
     "__builtins__": {},
     "is_plain": is_plain,
@@ -70,7 +73,7 @@ class FieldTests:
         """Return the test of records that have these names and no others, in this order."""
         asked = [shapes.get(name, UNKNOWN) for name in names]
         values = "".join(f"v{place}, " for place in range(len(asked)))
-        parts = [self._of_value(shape, f"v := v{place}") for place, shape in enumerate(asked)]
+        parts = [self._of_place(shape, f"v{place}") for place, shape in enumerate(asked)]
         # All values at once: to look for each by its name takes as long again as all that is asked of it.
         taken_apart = f"{values}= f.values()" if asked else "pass"
         made: dict[str, Test] = {}
@@ -80,6 +83,13 @@ class FieldTests:
             made,
         )
         return made["test"]
+
+    def _of_place(self, shape: Shape, name: str) -> str:
+        """Return the test of a value that has a name; where its inside is declared, as `_of_value` does."""
+        if not all(isinstance(one, str) for one in shape):
+            return self._of_value(shape, f"v := {name}")
+        words = " or ".join(self._words[one] for one in shape)
+        return "(" + _KIND.sub(f"type({name})", _VALUE.sub(name, words)) + ")"
 
     def _made(self, parameter: str, parts: list[str]) -> Any:
         return eval(f"lambda {parameter}: {' and '.join(parts) or 'True'}", self._known)  # noqa: S307
