@@ -10,18 +10,22 @@ import shutil
 import stat
 import struct
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
-from support.archive import DAYS
+from support.archive import DAYS, copy_of
 from support.packing import SUFFIXES, archive, content, day_files, drafts, pack, small_pieces, when_reached
 from support.rig import Rig
 
+from pipeline.cli.mask_search import Search
 from pipeline.errors import PackingRefused
 from pipeline.keeping import packing
 from pipeline.keeping.packing import Packing
+from pipeline.privacy import Masker
+from pipeline.query import LogQueryEngine
 from pipeline.storage import manifest
 from pipeline.storage.holding import hold
 from pipeline.verification import account, verify
@@ -29,10 +33,20 @@ from pipeline.verification import account, verify
 DAY = DAYS[0]
 
 
-@pytest.fixture
-def logs(rig: Rig) -> Path:
-    """Give a log directory of three days at rest, packed in small pieces."""
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give three days that the real writer has written."""
+    rig = Rig()
     archive(rig)
+    copy = copy_of(rig, tmp_path_factory.mktemp("days"))
+    rig.close()
+    return copy
+
+
+@pytest.fixture
+def logs(rig: Rig, days: Path) -> Path:
+    """Give a log directory with these days at rest, packed in small pieces."""
+    shutil.copytree(days, rig.places.log_dir)
     small_pieces(rig.patch)
     return rig.places.log_dir
 
@@ -341,3 +355,29 @@ def test_a_copy_is_on_the_disk_under_its_name_before_the_plain_file_goes(rig: Ri
     pack(rig, DAY)
     packed = f"{DAY}.zst"
     assert told == [f"sync {packed}", f"name {packed}", "sync logs", f"unlink {DAY}", "sync logs"]
+
+
+POINTS = ["keeper.pack.partial", "keeper.pack.synced", "keeper.pack.renamed", "keeper.pack.unlinked"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_readers_find_the_same_at_every_moment_of_packing(rig: Rig, logs: Path, point: str) -> None:
+    """Verify, account, the search for secrets and the query engine: before, in the middle, and afterwards."""
+
+    def look() -> tuple[object, ...]:
+        report, search = verify(logs), Search(Masker(), 10)
+        search.look_into(logs, None)
+        found = Counter(record["producer"] for record in LogQueryEngine(logs).iter())
+        return (
+            report.records,
+            dict(report.counts),
+            account(logs).as_dict(),
+            search.records,
+            search.unread,
+            found,
+        )
+
+    before, seen = look(), []
+    when_reached(rig.patch, point, lambda: seen.append(look()))
+    pack(rig, DAY)
+    assert [*seen, look()] == [before, before]
