@@ -16,6 +16,7 @@ from pipeline.errors import AlreadyRunningError, PipelineError
 from pipeline.host import files
 from pipeline.host.locks import RecordLock
 from pipeline.storage import catalog, manifest_repair
+from pipeline.storage.fence import KEEPER_LOCK
 from pipeline.storage.manifest import Chain
 from pipeline.verification.remedy import remedies
 from pipeline.verification.verdict import examine
@@ -69,9 +70,11 @@ def command(ctx: click.Context, directory: str | None, *, accept: bool, dry_run:
 
 
 def _hold_append_locks(places: Places, stack: ExitStack) -> None:
-    """Take the append lock of every instance, so that no writer appends; else say that one does."""
+    """Take the append lock of every instance and the keeper's, so that nobody works on files; else say so."""
     places.belongings_dir.mkdir(mode=0o700, exist_ok=True)
-    names = {"append.lock"} | {n for n in files.names_in(places.belongings_dir) if _is_append_lock(n)}
+    names = {"append.lock", KEEPER_LOCK} | {
+        n for n in files.names_in(places.belongings_dir) if _is_append_lock(n)
+    }
     for name in sorted(names):
         lock = RecordLock(places.belongings_dir / name)
         stack.callback(lock.close)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PROBE_BYTES: Final = 4096
 _NOTE: Final = "instance.json"
+KEEPER_LOCK: Final = "keeper.lock"
 
 
 class Fence:
@@ -120,7 +121,7 @@ def lock_of(places: Places, instance: str) -> RecordLock:
 
 def keeper_lock_of(places: Places) -> RecordLock:
     """Return the lock of whoever packs files or lets them leave, not taken; one for all instances."""
-    return RecordLock(places.belongings_dir / "keeper.lock")
+    return RecordLock(places.belongings_dir / KEEPER_LOCK)
 
 
 def _described(pid: int | None) -> str:

@@ -161,19 +161,21 @@ def test_writer_goes_on_behind_a_repair(logs: Path, monkeypatch: pytest.MonkeyPa
 def test_command_refuses_while_somebody_may_append_and_tells_the_stream_of_a_repair(
     archive: Path, tmp_path: Path
 ) -> None:
-    """As a process of its own, with the append lock held by another one, and then free."""
+    """As a process of its own, with the append lock or the keeper's held by another one, and then free."""
     with Site(tmp_path / "site") as site:
         shutil.copytree(archive, site.log_dir, dirs_exist_ok=True)
         forgery.flip_bit(site.log_dir / MIDDLE)
-        lock = site.log_dir / ".pipeline" / "append.lock"
-        holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert holder.stdout.readline() == b"held\n"
-        refused = call(site, "repair", status=4)
-        assert "a pipeline runs over this directory" in refused.stderr
-        holder.communicate(b"\n")
-        answer = ask(site, "repair")
+        for lock in ("append.lock", "keeper.lock"):
+            holder = subprocess.Popen(
+                [sys.executable, "-c", HOLDER, str(site.log_dir / ".pipeline" / lock)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            assert holder.stdout.readline() == b"held\n"
+            refused = call(site, "repair", status=4)
+            assert "a pipeline runs over this directory" in refused.stderr
+            holder.communicate(b"\n")
+        answer = ask(site, "repair", PIPELINE_RETENTION_DAYS="0", PIPELINE_COMPRESSION="none")
         assert answer["entries_out_of_force"] == 1
         site.until_ended(30)
         (record,) = site.of_type("repaired")
