@@ -3,6 +3,8 @@
 import errno
 import gzip
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,11 +59,33 @@ def test_what_stands_behind_a_cut_mark_is_not_read(rig: Rig, disk: Disk) -> None
     run(rig, 20.0)
     assert held(rig) >= 6
     log_dir = rig.places.log_dir
+    (day,) = log_dir.glob("*.jsonl")
+    with closing(sqlite3.connect(rig.writer.fallback.path)) as store:
+        (row,) = store.execute("SELECT file, size FROM cut_marks")
+    assert row[0] == day.name
+    with day.open("r+b") as file:  # a disk that took it after all, and nobody could cut
+        file.seek(row[1])
+        file.write(day.read_bytes().splitlines(keepends=True)[3])
     assert tags(LogQueryEngine(log_dir)) == [*range(10)]
     assert tags(LogQueryEngine(log_dir, include_fallback=True)) == [*range(16)]
     assert tags(LogQueryEngine(log_dir).filter(where="tag >= 0").tail(2)) == [8, 9]
     (row,) = LogQueryEngine(log_dir).sql("SELECT count(*) FROM records WHERE tag IS NOT NULL").fetchall()
     assert row == (10,)
+
+
+def test_what_is_in_a_store_and_in_a_file_is_given_once(rig: Rig, disk: Disk) -> None:
+    """A piece that is being replayed is in both until the file is synced."""
+    emitter = begun(rig)
+    disk.refuses["write"] = errno.ENOSPC
+    for tag in range(10, 20):
+        rig.emit(emitter, tag)
+    run(rig, 20.0)
+    with closing(sqlite3.connect(rig.writer.fallback.path)) as store:
+        rows = [data for (data,) in store.execute("SELECT data FROM slices ORDER BY id")]
+    (rig.places.log_dir / "2025-11-21.r9.jsonl").write_bytes(b"".join(rows))
+    engine = LogQueryEngine(rig.places.log_dir, include_fallback=True, include_queue=True)
+    assert tags(engine) == [*range(20)]
+    assert tags(engine.filter(where="tag >= 0").tail(12)) == [*range(8, 20)]
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("zst", zstandard.compress), ("gz", gzip.compress)])
