@@ -78,7 +78,8 @@ def questions(day: Path) -> dict[str, dict[str, object]]:
         },
         "errors": {
             "ours": (ours, "engine.filter(status='error').count()"),
-            **commands(day, '"status":"error"', '.status=="error"'),
+            "grep -c": ["grep", "-cE", '"status":"error"|_error","action_number"', str(day)],
+            "jq": ["jq", "-c", 'select(.status=="error")', str(day)],
             **frames(day, "status = 'error'"),
         },
         "aggregate": {

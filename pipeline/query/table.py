@@ -8,6 +8,7 @@ the lines of the records are put into a temporary file, and DuckDB reads that.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
 
 STAMP_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 """So that timestamps are TIMESTAMP, in UTC: those with a zone are of no use in Python without pytz."""
-_WITHOUT_RECORDS: Final = (
-    "SELECT * FROM (SELECT NULL::TIMESTAMP AS timestamp, NULL::VARCHAR AS action_type, NULL::BIGINT AS"
-    " action_number, NULL::VARCHAR AS producer, NULL::VARCHAR AS session_id, NULL::VARCHAR AS trace_id,"
-    " NULL::VARCHAR AS status, NULL::VARCHAR AS level, NULL::VARCHAR AS tool_name, NULL::DOUBLE AS"
-    " duration_ms) WHERE false"
-)
+_USUAL: Final = {
+    "timestamp": "TIMESTAMP",
+    "action_type": "VARCHAR",
+    "action_number": "BIGINT",
+    "producer": "VARCHAR",
+    "session_id": "VARCHAR",
+    "trace_id": "VARCHAR",
+    "status": "VARCHAR",
+    "level": "VARCHAR",
+    "tool_name": "VARCHAR",
+    "duration_ms": "DOUBLE",
+}
+"""Fields that may be asked for even where no record has them."""
+_RENAMED: Final = re.compile(r"_\d+$")
+"""How DuckDB tells two fields apart that differ in case only."""
 
 
 class Table:
@@ -45,18 +55,16 @@ class Table:
 
     def define(self, connection: Any, *, is_sampled: bool, trusts_files: bool) -> None:
         """Make the table: columns by a sample or by all records, files as they are or looked through."""
-        paths = self._files() if trusts_files else None
-        if paths is None:
-            paths = [self._spilled()]
-        if not any(os.path.getsize(path) for path in paths):
-            connection.execute(f"CREATE OR REPLACE VIEW records AS {_WITHOUT_RECORDS}")
-            return
-        names = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        sample = "" if is_sampled else ", sample_size=-1, maximum_sample_files=2147483647"
-        connection.execute(
-            "CREATE OR REPLACE VIEW records AS SELECT * FROM"  # noqa: S608 - names of files, quoted
-            f" read_ndjson([{names}], timestampformat='{STAMP_FORMAT}'{sample})"
-        )
+        chosen = self._files() if trusts_files else None
+        paths = [path for path in chosen or [self._spilled()] if os.path.getsize(path)]
+        if not paths:
+            nulls = ", ".join(f"NULL::{kind} AS {name}" for name, kind in _USUAL.items())
+            source = f"(SELECT {nulls}) WHERE false"
+        elif is_sampled:
+            source = _with_columns(connection, _reading(paths))
+        else:
+            source = _reading(paths, "sample_size=-1", "maximum_sample_files=2147483647")
+        connection.execute(f"CREATE OR REPLACE VIEW records AS FROM {source}")
 
     def close(self) -> None:
         """Remove what was put into a temporary file."""
@@ -85,6 +93,28 @@ class Table:
             with open(handle, "wb") as file:
                 file.writelines(one.line + b"\n" for one in found(self._plan, self._report))
         return self._spill
+
+
+def _reading(paths: list[str], *more: str) -> str:
+    names = ", ".join(map(_quoted, paths))
+    options = ", ".join([f"timestampformat={_quoted(STAMP_FORMAT)}", *more])
+    return f"read_ndjson([{names}], {options})"
+
+
+def _with_columns(connection: Any, source: str) -> str:
+    """Return a source with its columns named, or DuckDB would look for them again at each question."""
+    rows = connection.execute(f"DESCRIBE FROM {source}").fetchall()
+    found = {name: kind for name, kind, *_ in rows}
+    there = {name.lower() for name in found}
+    found |= {name: kind for name, kind in _USUAL.items() if name not in there}
+    if any(map(_RENAMED.search, found)):
+        return source
+    kinds = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in found.items())
+    return f"{source[:-1]}, columns={{{kinds}}})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def has_only_records(source: Source) -> bool:
