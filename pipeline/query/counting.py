@@ -7,6 +7,7 @@ the span, is read. It is what stands below each table of `pipeline log`, and a d
 Invariants
     K1  A block counts by its manifest only if its bytes were digested as they were written: then each line of
         it is a record. Any other block is read.
+        Where such a block is only partly in a span, the timestamps of its lines are compared.
     K2  Of a span it counts only if the index, which is bound to its digest, has all of it within the span.
     K3  No block counts that ends behind the end of the file.
 The tests are integration/test_query_count.py.
@@ -21,7 +22,7 @@ from pipeline.query.frames import frames_of
 from pipeline.query.passage import forwards, head
 from pipeline.query.pruning import ALL_BYTES, INDEX_BYTES, indexed
 from pipeline.query.reading import opened
-from pipeline.query.scan import START, Scan
+from pipeline.query.scan import STAMP, START, Scan
 from pipeline.query.sources import sources
 from pipeline.query.spans import days_of, may_hold
 
@@ -79,9 +80,19 @@ class _Counts:
         )
         end = _end_of(source)
         whole = [block for block in blocks if block.end <= end]
-        lines, ranges = _told(whole, index, self._plan.question)
+        lines, partly, ranges = _told(whole, index, self._plan.question)
         start = whole[-1].end if whole else 0
+        lines += self._stamped(source, partly) if partly else 0
         return lines + self._read(source, [*ranges, (start, ALL_BYTES)] if whole else None)
+
+    def _stamped(self, source: Source, ranges: Sequence[Range]) -> int:
+        """Count by their timestamps alone lines of which each is known to be a record."""
+        first, last = self._plan.question.first.encode(), self._plan.question.last.encode() or b"~"
+        return sum(
+            first <= line[STAMP] <= last
+            for chunk in forwards(source, ranges=ranges)
+            for line in bytes(chunk.data[: chunk.end - 1]).split(b"\n")
+        )
 
     def _read(self, source: Source, ranges: Sequence[Range] | None) -> int:
         is_ours, before = head(source).startswith(START), self._done
@@ -89,9 +100,9 @@ class _Counts:
         return sum(1 for chunk in chunks for _ in self._scan.records(chunk, source.name, is_ours=is_ours))
 
 
-def _told(blocks: Sequence[Block], index: Index, question: Question) -> tuple[int, list[Range]]:
-    """Return how many records of blocks are asked for, as far as that is known, and what is to be read."""
-    lines, ranges = 0, []
+def _told(blocks: Sequence[Block], index: Index, question: Question) -> tuple[int, list[Range], list[Range]]:
+    """Return how many records are asked for, as far as that is known; what has records only; the rest."""
+    lines, partly, ranges = 0, [], []
     for block in blocks:
         summary = index.of(block) if question.has_span else None
         if summary and (summary.last < question.first or (question.last and question.last < summary.first)):
@@ -103,9 +114,11 @@ def _told(blocks: Sequence[Block], index: Index, question: Question) -> tuple[in
         )
         if block.is_proven and (is_within or not question.has_span):
             lines += block.lines
+        elif block.is_proven and summary is not None:
+            partly.append((block.offset, block.end))
         else:
             ranges.append((block.offset, block.end))
-    return lines, ranges
+    return lines, partly, ranges
 
 
 def _end_of(source: Source) -> int:
