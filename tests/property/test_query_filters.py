@@ -130,7 +130,7 @@ def words(value: Any, *, names: bool) -> list[str]:
 
 
 @given(records=days(), filters=FILTERS, form=st.sampled_from(FORMS))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_filter_finds_what_the_oracle_finds_whatever_form_the_day_is_in(
     records: list[dict], filters: dict[str, Any], form: str
 ) -> None:

@@ -73,9 +73,9 @@ def test_reading_stops_at_the_limit(tmp_path: Path) -> None:
 
 def test_a_long_day_needs_little_memory(tmp_path: Path) -> None:
     """However long the day is: one piece of it is in memory."""
-    lines = [line_of(record(n, stamp(n % 86400), "log", text="x" * 900)) for n in range(2000)]
+    lines = [line_of(record(n, stamp(n % 86400), "log", text="x" * 900)) for n in range(1500)]
     with (tmp_path / "2025-11-21.jsonl").open("wb") as file:
-        for _ in range(10):
+        for _ in range(6):
             file.writelines(lines)
     engine = LogQueryEngine(tmp_path)
     engine.limit(1).execute()
