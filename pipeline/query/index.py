@@ -77,7 +77,8 @@ class Index:
         self._state = _state_of(source)
         self._known: dict[Place, Summary] = {}
         for path in self._paths:
-            with suppress(OSError):
+            # Of another version, it may lack or have anything.
+            with suppress(OSError, ValueError, LookupError, TypeError):
                 self._known = _loaded(path.read_bytes(), self._state, is_packed=bool(source.packing))
             if self._known:
                 break

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_questions_make_the_index_piece_by_piece_and_write_nothing_else(
     assert {name: data for name, data in after.items() if not name.startswith(".pipeline/index/")} == before
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "other", "nonsense"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "other", "nonsense", "future"])
 def test_a_wrong_index_is_made_anew(logs: Path, damage: str) -> None:
     """Whatever stands in its place, answers are those of the bytes, and the next index is right."""
     refresh(logs, source_of(logs))
@@ -127,6 +128,7 @@ def test_a_wrong_index_is_made_anew(logs: Path, damage: str) -> None:
             "empty": b"",
             "other": good.replace(b'"s', b'"t'),
             "nonsense": b"\0" * 5000,
+            "future": b"%08x %b" % (zlib.crc32(b'{"version":"2"}\n'), b'{"version":"2"}\n'),
         }[damage]
     )
     assert answers(logs) == expected
