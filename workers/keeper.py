@@ -25,8 +25,9 @@ from pipeline.keeping import report
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.settings import Settings
 from pipeline.storage.fence import keeper_lock_of
+from pipeline.storage.grip import Grip
 from workers.journal import Journal
-from workers.policy import EXIT_DONE, EXIT_REPLACE
+from workers.policy import EXIT_CRASH, EXIT_DONE, EXIT_REPLACE
 
 if TYPE_CHECKING:
     from pipeline.keeping.cleaning import Done
@@ -44,29 +45,29 @@ class Ended(BaseException):
 class Keeper:
     """One run."""
 
-    def __init__(self, places: Places, settings: Settings, journal: Journal) -> None:
-        self.places = places
+    def __init__(self, grip: Grip, settings: Settings, journal: Journal) -> None:
+        self.grip = grip
         self.settings = settings
         self.journal = journal
         self.stop_signal = 0
         self._supervisor = os.getppid()
-        self._report = report.Report(places)
+        self._report = report.Report(grip.places)
 
     def run(self) -> int:
         """Do what is due, and return the exit code."""
         try:
-            cleaner = Cleaner(self.places, self.settings, beat=self.beat)
+            cleaner = Cleaner(self.grip.places, self.settings, grip=self.grip, beat=self.beat)
             for done in cleaner.run():
                 self._report.take(done)
-                self.journal.note(_sentence(done))
+                self.journal.note(self.grip.named(_sentence(done)))
             for _ in cleaner.count():
                 self.beat()
         except Ended:
             self._report.end("stopped")
             return EXIT_REPLACE
         except OSError as error:
-            self.journal.note(f"cannot work: {error}")
-            self._report.end("failed", str(error))
+            self.journal.note(self.grip.named(f"cannot work: {error}"))
+            self._report.end("failed", self.grip.named(str(error)))
             return EXIT_DONE
         self._report.end("done")
         return EXIT_DONE
@@ -83,11 +84,17 @@ def main(places: Places) -> int:
     journal = Journal(places.workers_log, "keeper")
     journal.take_over()
     step_back()
-    lock = keeper_lock_of(places)
+    grip = Grip(places)
+    try:
+        grip.check()
+        lock = keeper_lock_of(grip.places)
+    except OSError as error:
+        journal.note(f"cannot work: {error}")
+        return EXIT_CRASH
     if not lock.try_acquire():
         return EXIT_REPLACE  # whoever has it may not know what we are wanted for
     found = launch.published_settings(places)
-    keeper = Keeper(places, found.settings if found else Settings(), journal)
+    keeper = Keeper(grip, found.settings if found else Settings(), journal)
 
     def stop(number: int, _frame: object) -> None:
         keeper.stop_signal = number

@@ -23,6 +23,8 @@ _LOOK_SEC: Final = 60.0
 _HURRY_SEC: Final = 5.0
 """Between two looks at the least: periods of a second are sealed every second."""
 _AGAIN_SEC: Final = 86_400.0
+_PRESSED_AGAIN_SEC: Final = 600.0
+"""The same while room is short: a disk that refused the entry of one file may take that of another."""
 _COUNTED_SOON: Final = ("day", "hour")
 """Shorter periods are counted when a keeper has something else to do: nobody starts one every minute."""
 
@@ -64,7 +66,7 @@ class KeeperWish:
             due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
             if writer.settings.rotate_every in _COUNTED_SOON:
                 due |= {(kept.name, "Count") for kept in self._cleaner.uncounted()}
-            if now - self._wished_at > _AGAIN_SEC:
+            if now - self._wished_at > (_PRESSED_AGAIN_SEC if outlook.is_pressed else _AGAIN_SEC):
                 self._wished.clear()
             self._take_counts()
             if due - self._wished:

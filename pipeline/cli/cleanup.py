@@ -106,10 +106,9 @@ def _tell(outcome: Outcome) -> None:
         return
     would = "would be " if outcome.dry_run else ""
     about = "about " if outcome.dry_run and answer["packed"] else ""
-    click.echo(
-        f"{answer['expired']:,} files {would}gone, {answer['packed']:,} {would}packed, "
-        f"{about}{size(answer['freed_bytes'])} {would}freed"
-    )
+    gone = f"{answer['expired']:,} file{'' if answer['expired'] == 1 else 's'} {would}gone"
+    freed = f"{about}{size(answer['freed_bytes'])} {would}freed"
+    click.echo(f"{gone}, {answer['packed']:,} {would}packed, {freed}")
 
 
 def _sentence(row: dict[str, Any], *, is_dry: bool) -> str:

@@ -20,6 +20,7 @@ from pipeline.keeping.plan import Leave
 from pipeline.limits import MIB
 from pipeline.settings.table import BY_NAME
 from pipeline.storage.fence import keeper_lock_of
+from pipeline.storage.grip import Grip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,8 @@ def clean(
     none; OSError when nobody can look; AlreadyRunningError when a keeper is at work for too long.
     """
     outcome = Outcome(str(places.log_dir), dry_run, verb=from_settings.way_of(settings).verb)
-    cleaner = Cleaner(places, settings, limits=_limits(places, settings, retention, max_size_mb), beat=beat)
+    limits, grip = _limits(places, settings, retention, max_size_mb), Grip(places)
+    cleaner = Cleaner(places, settings, limits=limits, grip=grip, beat=beat)
     if not places.log_dir.is_dir():
         raise PipelineError("there is no log directory", where=str(places.log_dir))
     if dry_run:
@@ -105,7 +107,8 @@ def clean(
         return outcome
     if not places.belongings_dir.is_dir():
         return outcome  # no pipeline has ever written here
-    with _alone(places, beat):
+    grip.check()
+    with _alone(grip.places, beat):
         for done in cleaner.run():
             outcome.done.append(done)
             on_done(done)

@@ -44,6 +44,7 @@ _AT_ONCE: Final = 16
 PACKED: Final = "packed"
 UNPACKED_COPY: Final = "unpacked copy removed"
 _OPEN: Final = "somebody has it open to append"
+_UNSAID: Final = "its writer, perhaps on another host, has not said that it goes"
 
 
 class Done(NamedTuple):
@@ -87,9 +88,11 @@ class Cleaner:
         settings: Settings,
         *,
         limits: Limits | None = None,
+        grip: Grip | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        self._grip = Grip(places)
+        """`grip` is through which the directory is reached, where its holder does nothing else meanwhile."""
+        self._grip = grip or Grip(places)
         self._places = self._grip.places
         self._settings = settings
         self._given = limits
@@ -207,7 +210,7 @@ class Cleaner:
             told = self._goodbyes.say(leaving, first.file.day.instance) if leaving else set()
         except OSError as error:
             return set(), str(error)
-        return told, "its writer has not said yet that it may go"
+        return told, _UNSAID
 
     def _is_held(self, kept: Kept, stack: ExitStack) -> bool:
         try:
@@ -231,7 +234,9 @@ class Cleaner:
     def _stayed(self, step: Leave, trouble: str) -> Done:
         self._busy.add(step.file.name)
         size, why = step.file.size, self._grip.named(trouble)
-        return Done(step.file.name, self._way.verb, step.reason, size, size, why, trouble != _OPEN)
+        return Done(
+            step.file.name, self._way.verb, step.reason, size, size, why, trouble not in (_OPEN, _UNSAID)
+        )
 
 
 def _now_sec() -> float:

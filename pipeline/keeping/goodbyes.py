@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import clock, failpoint, files
+from pipeline.keeping.seals import own_instance
 from pipeline.queue import bell
 from pipeline.storage import catalog, departed
 from pipeline.storage.directories import PRIVATE
@@ -59,7 +60,7 @@ class Goodbyes:
         entry, or its writer says that it is in use.
         """
         asked = {name: cause for name, cause in leaving.items() if not self.told(name)}
-        if asked and not self._say_here(asked, instance):
+        if asked and not self._say_here(asked, instance) and instance == own_instance(self._places):
             self._ask_writer(asked)
         return {name for name in leaving if self.told(name)}
 

@@ -21,8 +21,8 @@ RETENTION = (
             ),
             (
                 "pipeline/keeping/goodbyes.py",
-                "        if asked and not self._say_here(asked, instance):",
-                "        if False:",
+                "        if asked and not self._say_here(asked, instance) and",
+                "        if False and",
             ),
         ),
     ),
@@ -117,7 +117,7 @@ RETENTION = (
         (
             (
                 _DAYS,
-                '        file.sync()\n        failpoint.reach("writer.rotate.full")',
+                '        sync(file)\n        failpoint.reach("writer.rotate.full")',
                 '        failpoint.reach("writer.rotate.full")',
             ),
         ),

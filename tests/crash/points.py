@@ -46,11 +46,6 @@ def rolling() -> Plan:
     return replace(small(), big_share=0.5, small_chars=4000)
 
 
-def in_parts() -> Plan:
-    """Return producers whose day goes on in another part every few records."""
-    return replace(small(), settings=small().settings | {"rotate_max_mb": 0.02})
-
-
 def on_disk(plan: Plan) -> Plan:
     """Return the plan with disk lanes."""
     return replace(plan, settings=plan.settings | {"lanes": "disk"})
@@ -289,7 +284,7 @@ _WRITER_STEPS = [
     Case("replace.writer.json", skip=1, times=2),
     Case("writer.rotate.created", times=1),
     Case("writer.rotate.part", poke=add_foreign_line, times=2),
-    Case("writer.rotate.full", plan=in_parts, times=2),
+    Case("writer.rotate.full", times=2, more={"settings": small().settings | {"rotate_max_mb": 0.02}}),
     Case("writer.rotate.seal", times=1, more={"age_sec": 3 * 86400}, at_end=True),
     Case(
         "writer.redeliver.before", during=delete_day, times=1, more={"settings": {"fsync_interval_sec": 30}}

@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,14 +33,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def logs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a copy of it, at noon of its last day."""
-    import shutil
-
     shutil.copytree(made, tmp_path / "logs")
     monkeypatch.setattr(clock, "wall_ns", lambda: NOON_OF_LAST_NS)
     yield tmp_path / "logs"
     report = verify(tmp_path / "logs")
     assert not report.findings
     assert not account(tmp_path / "logs").faulty
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.host.locks import RecordLock
+
+assert (lock := RecordLock(Path(sys.argv[1]))).try_acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def clean(logs: Path, **limits: float) -> list[Done]:
@@ -115,6 +127,22 @@ def test_a_file_that_somebody_appends_to_stays(logs: Path) -> None:
         done = clean(logs, retention_sec=1.0)
     assert [one.file for one in done if one.trouble] == [f"{DAYS[0]}.jsonl"]
     assert names(logs) == day_names(DAYS[0], DAYS[-1])
+
+
+def test_a_file_of_an_instance_that_works_elsewhere_is_left_to_that_one(logs: Path) -> None:
+    """Its append lock is held on another host, say; once it is gone, its files are anybody's to keep."""
+    other = logs / f"{DAYS[0]}.i1a2b3c4d.jsonl"
+    other.write_bytes(b"")
+    lock = logs / ".pipeline" / "append.i1a2b3c4d.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        (done,) = [one for one in clean(logs, retention_sec=4.4 * DAY_SEC) if one.trouble]
+        assert (done.file, done.is_fault, other.exists()) == (other.name, False, True)
+        holder.stdin.close()
+        holder.wait()
+    assert [one.file for one in clean(logs, retention_sec=4.4 * DAY_SEC)] == [other.name]
 
 
 def test_what_was_told_and_not_removed_goes_next_time(logs: Path) -> None:
