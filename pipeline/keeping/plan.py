@@ -86,6 +86,8 @@ def plan(
     Where files are packed for size or room, nothing leaves for it in the same plan: how much that brings is
     seen in the next inventory.
     """
+    # What is told and somebody has just in hand is as good as gone: no newer file leaves in its place.
+    files = [kept for kept in files if kept.is_sealed or not kept.told]
     leaving = _unconditional(files, limits, now_sec)
     gone = {step.file.day for step in leaving}
     staying = [kept for kept in files if kept.is_sealed and kept.day not in gone]

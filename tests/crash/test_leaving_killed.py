@@ -159,12 +159,12 @@ APP = """
 ONE_RUN = f"""
 import json, sys
 from pathlib import Path
-from pipeline.keeping.cleaning import Cleaner
-from pipeline.keeping.plan import Limits
+from pipeline.keeping import at_once
 from pipeline.paths import places_for
 from pipeline.settings import Settings
 
-done = list(Cleaner(places_for(Path(sys.argv[1])), Settings(), limits=Limits(max_files={KEPT})).run())
+limits = dict(max_files={KEPT}, compression="none", retention_days=0, max_total_size_mb=0, min_free_mb=0)
+done = at_once.clean(places_for(Path(sys.argv[1])), Settings(**limits)).done
 print("done", json.dumps([[one.file, one.trouble] for one in done]), flush=True)
 """
 

@@ -24,8 +24,9 @@ def a_file(draw: st.DrawFn) -> Kept:
     )
     packings = draw(st.sampled_from([("",), ("zst",), ("gz",), ("", "zst")]))
     sizes = tuple((packing, draw(st.integers(0, 1000))) for packing in packings)
-    told = draw(st.sampled_from(["", "", "", "size"]))
-    return Kept(NOW - age * HOUR, day, sizes, draw(st.booleans()), told)
+    is_sealed = draw(st.booleans())
+    told = draw(st.sampled_from(["", "", "", "size"])) if is_sealed else ""
+    return Kept(NOW - age * HOUR, day, sizes, is_sealed, told)
 
 
 inventories = st.lists(a_file(), max_size=25, unique_by=lambda kept: kept.day).map(sorted)
@@ -138,3 +139,13 @@ def test_one_plan_takes_no_more_than_is_needed(files: list[Kept], limits: Limits
         there = left_after(files, steps[:-1], 1.0)
         room = free is None or free + total(files) - total(there) >= limits.min_free_bytes
         assert not room or (limits.max_total_bytes and total(there) > limits.max_total_bytes)
+
+
+@given(files=inventories, limits=limits, free=free_bytes)
+def test_no_newer_file_leaves_in_the_place_of_one_that_is_told_and_in_somebodys_hands(
+    files: list[Kept], limits: Limits, free: int | None
+) -> None:
+    """What counts as not sealed since it could not be had is as good as gone, if its entry says that."""
+    in_hand = Kept(0, DayName("2025-11-20", "", 0), (("", 5000),), is_sealed=False, told="size")
+    without = plan(files, limits, now_sec=NOW, free_bytes=free)
+    assert plan([in_hand, *files], limits, now_sec=NOW, free_bytes=free) == without
