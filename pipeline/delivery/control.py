@@ -270,7 +270,7 @@ class ControlPage:
                 self.intents[slot] = intent
         self._synced_turn, self.synced = max(self._load_synced(0), self._load_synced(1))
         is_whole = state == _RETREATING or committed == 0 or self.last_intent() is not None
-        is_known = state == _TRUSTED or self.synced.records >= 0
+        is_known = state == _TRUSTED or (self._synced_turn > 0 and self.synced.records >= 0)
         return int(state) if is_whole and is_known else _UNKNOWN
 
     def _load_synced(self, slot: int) -> tuple[int, Synced]:

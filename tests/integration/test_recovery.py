@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.damage import DAMAGES, emptied, noise, zeros
+from support.damage import DAMAGES, both_slots, emptied, noise, zeros
 from support.rig import Blocked, Killed, Rig
 from support.witness import drained, written
 
@@ -40,6 +40,20 @@ def test_a_damaged_control_page_never_stops_a_start(
     rig.start_writer()
     assert rig.writer.recovered_by == "files"
     drained(rig, count)
+
+
+def test_a_page_that_was_damaged_in_a_sync_has_the_files_asked(rig: Rig) -> None:
+    """It says that a sync is under way, and no more what was durable before."""
+    emitter = rig.producer()
+    rig.start_writer()
+    rig.emit(emitter, 0)
+    rig.drain()
+    rig.emit(emitter, 1)
+    assert rig.run_until_killed("writer.sync.begun")
+    both_slots(rig.page)
+    rig.start_writer()
+    assert rig.writer.recovered_by == "files"
+    drained(rig, 2)
 
 
 @pytest.mark.parametrize("killed_at", KILLS)

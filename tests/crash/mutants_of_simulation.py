@@ -1,0 +1,74 @@
+"""
+Mistakes that only a combination of troubles shows: rows for `mutants.py`, which says how they are run.
+
+A row is (name, test, edits); docs/internals/crash-safety.md names them beside the faults that they belong to.
+"""
+
+_WORLD = "../property/test_simulation.py::test"
+
+COMBINATIONS = (
+    (
+        "volume that is away taken for a directory that is gone",
+        f"{_WORLD}_a_volume_that_is_away_is_not_a_log_directory_that_is_gone",
+        (
+            (
+                "pipeline/storage/grip.py",
+                "        except OSError:\n            return False\n        return True\n",
+                "        except OSError:\n            pass\n        return True\n",
+            ),
+        ),
+    ),
+    (
+        "lane goes on in another file before a sync",
+        "../integration/test_days_in_order.py",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "        if any(have_lane_in_common(slices, pieces) for pieces in elsewhere):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    (
+        "piece settled in the chain of who settles it",
+        f"{_WORLD}_a_piece_in_a_part_of_another_instance_is_settled_in_its_chain",
+        (("pipeline/delivery/replay.py", "        if owner == self._instance:\n", "        if True:\n"),),
+    ),
+    (
+        "sync begun without a word",
+        f"{_WORLD}_a_writer_that_is_killed_in_a_sync_that_fails_leaves_word_of_it",
+        (
+            (
+                "pipeline/delivery/control.py",
+                "        self._set_state(_RETREATING if self.is_trusted else _UNSURE)\n",
+                "",
+            ),
+        ),
+    ),
+    (
+        "second sync of a recovery believed",
+        f"{_WORLD}_a_recovery_whose_sync_fails_does_not_believe_the_next_one",
+        (("pipeline/delivery/recovery.py", "    if may_have_failed:\n", "    if False:\n"),),
+    ),
+    (
+        "stand-in blind for a late commit",
+        f"{_WORLD}_a_commit_that_comes_late_is_seen_by_the_stand_in",
+        (("pipeline/storage/fallback.py", "            self._require_known(connection, positions)\n", ""),),
+    ),
+    (
+        "published before the files are asked",
+        f"{_WORLD}_nothing_is_published_before_the_files_can_be_asked",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "        if self.needs_files:\n            return",
+                "        if False:\n            return",
+            ),
+        ),
+    ),
+    (
+        "damaged page believed in a sync",
+        "../integration/test_recovery.py::test_a_page_that_was_damaged_in_a_sync_has_the_files_asked",
+        (("pipeline/delivery/control.py", "(self._synced_turn > 0 and self.synced.records >= 0)", "True"),),
+    ),
+)
