@@ -156,7 +156,7 @@ class World(Rig):
             self.actors.bury(actor, self._is_closed_by_kernel)
 
     def _do_days(self, _: Step, days: int) -> None:
-        self.wall += days * DAY_SEC * clock.NANO
+        self.clock.wall_ns += days * DAY_SEC * clock.NANO
 
     def _do_full(self, _: Step, room: int) -> None:
         self.volume.room = room
