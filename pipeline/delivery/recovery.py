@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 def recover(pump: Pump, beat: Callable[[], None]) -> str:
     """Bring positions and files in line; returns what it went by: "page" or "files"."""
     page = pump.page
+    pump.lanes.durable_of = pump.retreat.durable_of
     pump.retreat.load()
     pump.days.grip.check()
     if page.is_retreating:
@@ -66,6 +67,7 @@ def without_files(pump: Pump, *, is_first: bool) -> str:
     What is not durable is taken back, files unseen. Where the page does not say what is durable, nothing
     moves until the files can be asked; the first writer of all has nothing to ask them for.
     """
+    pump.lanes.durable_of = pump.retreat.durable_of
     try:
         pump.retreat.load()
     except FallbackError:

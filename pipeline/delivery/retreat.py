@@ -85,6 +85,10 @@ class Retreat:
                 lane.tailer.written = max(lane.tailer.written, place)
         self.has_rows = self.fallback.summary().rows > 0
 
+    def durable_of(self, producer: str) -> int:
+        """Return up to where a lane is durable, by the page and by what is known of the store."""
+        return max(self.pump.page.synced.lanes.get(producer, 0), self.fallback.position_of(producer))
+
     def held(self, producers: Iterable[str]) -> dict[str, set[int]]:
         """Return the numbers that the fallback holds of these producers. FallbackError."""
         found = self.leftovers.held(producers) if self.leftovers else {}

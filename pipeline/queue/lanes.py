@@ -51,8 +51,13 @@ class WatchedLane:
         """The producer's id."""
         return self.tailer.producer
 
-    def adopt_directory(self, directory: Path) -> None:
-        """Add a directory of this lane that has been found."""
+    def adopt_directory(self, directory: Path, durable: int | None = None) -> None:
+        """
+        Add a directory of this lane that has been found.
+
+        `durable` is for one that is found late, and says how far the lane is. What it says itself was
+        written is the word of a dead writer then, who may have been overruled since.
+        """
         try:
             alive = os.open(directory / "alive", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -65,7 +70,7 @@ class WatchedLane:
             )
         except OSError:
             return
-        self._load_position(directory)
+        self._load_position(directory, durable)
 
     def store_position(self) -> None:
         """Publish how far the lane is written and durable."""
@@ -98,13 +103,15 @@ class WatchedLane:
         for fd in (*self.alive_fds.values(), *self.position_fds.values()):
             os.close(fd)
 
-    def _load_position(self, directory: Path) -> None:
+    def _load_position(self, directory: Path, known: int | None) -> None:
         data = os.pread(self.position_fds[directory], POSITION.size, 0)
         if len(data) == POSITION.size:
             written, durable, *told, last_stub = POSITION.unpack(data)
             self.tailer.last_stub = max(self.tailer.last_stub, last_stub)
-            self.tailer.written = max(self.tailer.written, written)
-            self.tailer.durable = max(self.tailer.durable, durable)
+            self.tailer.durable = max(self.tailer.durable, durable, known or 0)
+            self.tailer.written = max(
+                self.tailer.written, self.tailer.durable if known is not None else written
+            )
             self.told_drops = max(self.told_drops, tuple(told))
 
 
@@ -128,6 +135,8 @@ class Lanes:
         self._is_own = is_own
         self._sees_all = sees_all
         self._disk_due = 0.0
+        self.durable_of: Callable[[str], int] | None = None
+        """How far a lane is durable, once positions are settled; who is found later is asked for no more."""
 
     def all(self) -> list[WatchedLane]:
         """Return the lanes, oldest find first."""
@@ -232,7 +241,8 @@ class Lanes:
             lane.tailer.directories.append(directory)
             lane.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC)
             return
-        lane.adopt_directory(directory)
+        durable = self.durable_of(lane.producer) if self.durable_of else None
+        lane.adopt_directory(directory, durable)
         lane.refresh_about()
         lane.tailer.is_whole = self._is_whole(lane)
 

@@ -152,6 +152,10 @@ class Fallback:
         self._require_open()
         return dict(self._positions)
 
+    def position_of(self, producer: str) -> int:
+        """Return up to where a lane is in the store, as this process knows it; 0 for one that is not."""
+        return self._positions.get(producer, 0)
+
     def forget(self, producers: Iterable[str]) -> None:
         """Forget the positions of lanes that are gone."""
         gone = [producer for producer in producers if producer in self._positions]

@@ -8,6 +8,11 @@ _WORLD = "../property/test_simulation.py::test"
 
 COMBINATIONS = (
     (
+        "lane that is found late believed",
+        f"{_WORLD}_a_lane_that_is_found_late_is_as_far_as_it_is_durable",
+        (("pipeline/queue/lanes.py", "if self.durable_of else None", "if False else None"),),
+    ),
+    (
         "volume that is away taken for a directory that is gone",
         f"{_WORLD}_a_volume_that_is_away_is_not_a_log_directory_that_is_gone",
         (

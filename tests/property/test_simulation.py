@@ -113,6 +113,13 @@ def test_a_commit_that_comes_late_is_seen_by_the_stand_in() -> None:
     play([*_IN_FALLBACK, Step("emit", (0, 3, 30)), hangs, Step("work", (2, 11))])
 
 
+def test_a_lane_that_is_found_late_is_as_far_as_it_is_durable() -> None:
+    """Its place on the disk could not be opened when all that is not durable was taken back."""
+    dies = Step("work", (2, 11), "fallback.commit.after", "killed", (Step("read_only", (1,)),))
+    broken = (Step("sync_errors", (1, 0)), Step("emit", (0, 3, 0)))
+    play([Step("emit", (0, 0, 0)), Step("work", (2, 5)), *broken, dies, Step("work", (1, 1))], lanes="disk")
+
+
 def test_a_piece_in_a_part_of_another_instance_is_settled_in_its_chain() -> None:
     """A command that finds the lock of the files taken by who hangs goes on under its own, and fails."""
     hangs = Step("work", (6, 11), "writer.fallback.before", "late", (Step("command"),))
