@@ -145,6 +145,7 @@ class Footing:
 def _load(pump: Pump) -> None:
     """Have positions and cut marks as they stand now that the lock is ours. OSError when they do not."""
     try:
+        pump.lanes.scan(everywhere=True)
         pump.retreat.load()
     except FallbackError as error:
         raise OSError(errno.EIO, str(error)) from error

@@ -46,6 +46,8 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     if last is not None:
         pump.records = last.records
         pump.apply(last)
+    elif page.is_trusted:
+        pump.retreat.rewind()  # who took back may not have reached all places of a lane
     if (
         page.is_trusted
         and not _has_copies(pump)

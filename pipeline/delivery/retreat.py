@@ -173,7 +173,7 @@ class Retreat:
             file.synced_size = self._counted(file)
         self.pump.days.close()
         self._mark([CutMark(name, *about) for name, about in self.pump.page.synced.files.items()])
-        self._rewind()
+        self.rewind()
         if was_known:
             self.pump.page.settle()
         else:
@@ -286,7 +286,7 @@ class Retreat:
             return
         failpoint.reach("writer.retreat.marked")
 
-    def _rewind(self) -> None:
+    def rewind(self) -> None:
         """Go back to what is durable, in every lane."""
         self.pump.forget_unsynced()
         self.pump.records = self.pump.durable_records

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -243,6 +244,9 @@ class Lanes:
             return
         durable = self.durable_of(lane.producer) if self.durable_of else None
         lane.adopt_directory(directory, durable)
+        if self.durable_of:
+            with suppress(OSError):  # it says so with the next batch of the lane
+                lane.store_position()
         lane.refresh_about()
         lane.tailer.is_whole = self._is_whole(lane)
 

@@ -8,6 +8,11 @@ _WORLD = "../property/test_simulation.py::test"
 
 COMBINATIONS = (
     (
+        "lane's own word believed behind a retreat",
+        f"{_WORLD}_what_a_stand_in_took_back_stays_so_where_it_did_not_look",
+        (("pipeline/delivery/recovery.py", "    elif page.is_trusted:\n", "    elif False:\n"),),
+    ),
+    (
         "lane that is found late believed",
         f"{_WORLD}_a_lane_that_is_found_late_is_as_far_as_it_is_durable",
         (("pipeline/queue/lanes.py", "if self.durable_of else None", "if False else None"),),

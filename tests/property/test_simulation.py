@@ -120,6 +120,12 @@ def test_a_lane_that_is_found_late_is_as_far_as_it_is_durable() -> None:
     play([Step("emit", (0, 0, 0)), Step("work", (2, 5)), *broken, dies, Step("work", (1, 1))], lanes="disk")
 
 
+def test_what_a_stand_in_took_back_stays_so_where_it_did_not_look() -> None:
+    """It cannot reach a lane's place on the disk, which still says how far the lane was written."""
+    hangs = Step("work", (1, 10), "writer.position.stored", "late", (Step("work", (1, 1)),))
+    play([Step("emit", (0, 3, 99)), Step("work", (3, 10)), Step("emit", (0, 5, 0)), hangs], lanes="disk")
+
+
 def test_a_piece_in_a_part_of_another_instance_is_settled_in_its_chain() -> None:
     """A command that finds the lock of the files taken by who hangs goes on under its own, and fails."""
     hangs = Step("work", (6, 11), "writer.fallback.before", "late", (Step("command"),))
