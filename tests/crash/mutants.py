@@ -24,6 +24,7 @@ from mutants_of_faults import FAULTS
 from mutants_of_packing import PACKING
 from mutants_of_retention import RETENTION
 from mutants_of_simulation import COMBINATIONS
+from mutants_of_volumes import VOLUMES
 
 import pipeline
 
@@ -321,7 +322,7 @@ MUTANTS = [
         "../unit/test_fallback_store.py::test_a_removed_database_is_made_again_with_all_that_was_in_it",
         (("pipeline/storage/fallback_file.py", "return self._found() != self._identities", "return False"),),
     ),
-    *(Mutant(*row) for row in (*FAULTS, *COMBINATIONS, *ACCOUNTS, *PACKING, *RETENTION)),
+    *(Mutant(*row) for row in (*FAULTS, *COMBINATIONS, *ACCOUNTS, *PACKING, *RETENTION, *VOLUMES)),
 ]
 
 

@@ -23,8 +23,8 @@ COMBINATIONS = (
         (
             (
                 "pipeline/storage/grip.py",
-                "        except OSError:\n            return False\n        return True\n",
-                "        except OSError:\n            pass\n        return True\n",
+                "            self._volume.check()\n        except OSError:\n            return False\n",
+                "            self._volume.check()\n        except OSError:\n            pass\n",
             ),
         ),
     ),
