@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from support.oracle import Verdict
 
-_TRUSTED = 24
-"""Where the control page says whether positions follow from it."""
+_TRUSTED = 24  # where the control page says whether positions follow from it
 _CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("([a-z._]+)"\)')
 
 
