@@ -79,6 +79,8 @@ class Scan:
         place = Place(0, 1, 0, 0)
         stretches = [(p, pair) for block in coverage.blocks for p, r in block.producers.items() for pair in r]
         for producer, (first, last) in stretches:
+            if producer in self.testimony.ends:  # its end may be told in a later file than its last record
+                self.producers.setdefault(producer, Numbers(producer))
             known = self.producers.get(producer)
             if known is not None:
                 deque(enter(known, Stretch(first, last, place, 0), 0, is_settled=False), maxlen=0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from support import forgery
-from support.archive import DAYS, copy_of, write_days
+from support.archive import DAY_SEC, DAYS, copy_of, write_days
 from support.rig import Rig
 
 from pipeline.storage.manifest import Chain
@@ -151,6 +151,30 @@ def test_day_that_retention_deleted_is_no_finding_and_is_told(logs: Path) -> Non
     report = verify(logs)
     assert report.findings == ()
     assert dict(report.expired) == {FIRST: records}
+
+
+def test_producer_whose_every_record_has_left_with_retention_misses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the day after its last record: the word of its end outlives all that it wrote."""
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
+    rig = Rig()
+    write_days(rig, days=1)
+    gone = rig.producer()
+    rig.start_writer()
+    rig.emit(gone, 1)
+    rig.drain()
+    rig.pass_time(DAY_SEC)
+    rig.close_producer(gone)
+    rig.drain()
+    logs = copy_of(rig, tmp_path)
+    rig.close()
+    size = (logs / FIRST).stat().st_size
+    chain = Chain(logs / ".pipeline", "", json.loads((logs / "metadata.json").read_bytes())["head"])
+    chain.extend(FIRST, [{"kind": "expired", "offset": 0, "length": size, "cause": "age"}])
+    (logs / FIRST).unlink()
+    assert b'"producer_closed"' in (logs / MIDDLE).read_bytes()
+    assert verify(logs).findings == ()
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("zst", zstandard.compress), ("gz", gzip.compress)])
