@@ -38,14 +38,14 @@ def play(steps: Sequence[Step], *, is_point: bool = False, lanes: str = "memory"
         world.close()
 
 
-def simulate(first: int, seconds: float) -> None:
+def simulate(first: int, seconds: float, places: Sequence[str]) -> None:
     """Play the scripts of one seed after the other; the first that fails is made shorter, and shown."""
     end = time.monotonic() + seconds
     number = first
     while time.monotonic() < end:
         number += 1
         dice = random.Random(number)
-        is_point, lanes = bool(dice.randrange(2)), dice.choice(["memory", "memory", "disk"])
+        is_point, lanes = bool(dice.randrange(2)), dice.choice(places)
         steps = script.make(dice, dice.choice(_LENGTHS))
         trouble = _trouble(steps, is_point, lanes)
         if trouble:
@@ -65,15 +65,15 @@ def _trouble(steps: Sequence[Step], is_point: bool, lanes: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_no_combination_of_troubles_loses_or_repeats_a_record(seed: int) -> None:
-    """For a moment."""
-    simulate(seed, _SHORT_RUN_SEC)
+    """For a moment, with lanes in memory: what those on a volume that breaks leave open, the docs say."""
+    simulate(seed, _SHORT_RUN_SEC, ["memory"])
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_no_combination_of_troubles_loses_or_repeats_a_record_for_long(seed: int) -> None:
     """For half an hour, or as many seconds as PIPELINE_SIMULATION_SEC says."""
-    simulate(seed, float(os.environ.get("PIPELINE_SIMULATION_SEC", "1800")))
+    simulate(seed, float(os.environ.get("PIPELINE_SIMULATION_SEC", "1800")), ["memory", "memory", "disk"])
 
 
 # What it has found, each as short as it was after the steps that can be left out
