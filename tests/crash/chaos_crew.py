@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from support.ground import SUCCESSOR, Plan
@@ -22,6 +22,8 @@ SOURCES_MAX = 1 << 13
 RECORDS_MAX = 1 << 13
 """Of one source; the application then ends by itself, and another one comes in its place."""
 _DAY_SEC = 24 * 3600
+_KEEPS_ALL = {"min_free_mb": 0, "compression": "none"}
+"""A volume that is filled on purpose must not have files deleted for want of room."""
 _END_SEC = 90.0
 
 
@@ -113,7 +115,8 @@ class Crew:
     def _start(self, member: Member) -> None:
         dice = random.Random(f"{self._seed}/{member.name}/{member.lives}")
         member.sources = []
-        member.app = self._ground.start(member.plan(dice, lambda: self._source(member)))
+        plan = member.plan(dice, lambda: self._source(member))
+        member.app = self._ground.start(replace(plan, settings=plan.settings | _KEEPS_ALL))
         member.lives += 1
         member.start_at = member.end_by = 0.0
 
