@@ -74,6 +74,9 @@ def replace(
         give(fd)
         if durable:
             os.fsync(fd)
+    except OSError:
+        remove(draft)
+        raise
     finally:
         os.close(fd)
     if failpoint.IS_ARMED:
