@@ -13,6 +13,7 @@ from pipeline.keeping.codecs import NONE
 from pipeline.keeping.leaving import Way
 from pipeline.keeping.plan import Limits
 from pipeline.limits import MIB
+from pipeline.storage.directories import Access
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
@@ -62,7 +63,8 @@ def leave_note(places: Places, settings: Settings) -> None:
     note = {name: getattr(settings, name) for name in NAMES}
     path = places.belongings_dir / _NOTE
     if files.read_json(path) != orjson.loads(orjson.dumps(note)):
-        files.write_json(path, note, is_only_writer=True)
+        data = orjson.dumps(note, option=orjson.OPT_INDENT_2)
+        files.replace(path, data, is_only_writer=True, give=Access.of(settings).give_file)
 
 
 def noted(places: Places) -> dict[str, Any]:

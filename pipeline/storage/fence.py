@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.host import files, locks, processes
 from pipeline.host.locks import RecordLock
-from pipeline.storage.directories import make_belongings
+from pipeline.storage.directories import Access, make_belongings
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
@@ -67,7 +67,7 @@ class Fence:
         if not self.instance:
             claim = {"instance": self._places.instance}
             files.write_json(self._places.belongings_dir / "primary.json", claim, is_only_writer=True)
-            self._grip.name_volume()
+            self._grip.name_volume(Access.of(self._settings))
         self.renew_note()
         return True
 

@@ -34,6 +34,7 @@ from pipeline.storage.volume import Volume
 if TYPE_CHECKING:
     from pipeline.paths import Places
     from pipeline.settings import Settings
+    from pipeline.storage.directories import Access
 
 _ID_NAME: Final = "volume"
 _ID_BYTES: Final = 8
@@ -120,7 +121,7 @@ class Grip:
             return False
         return (found.st_dev, found.st_ino) == self._identity
 
-    def name_volume(self) -> None:
+    def name_volume(self, access: Access) -> None:
         """
         Give the volume an id, durably, if it has none; only with the append lock of the plain names held.
 
@@ -130,7 +131,8 @@ class Grip:
             return
         made = _ID_MARK + secrets.token_hex(_ID_BYTES)
         try:
-            files.replace(self._id_path, made.encode(), durable=True, is_only_writer=True)
+            give = access.give_file
+            files.replace(self._id_path, made.encode(), durable=True, is_only_writer=True, give=give)
         except OSError:
             return
         self.volume_id = made

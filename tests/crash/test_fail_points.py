@@ -46,13 +46,12 @@ def test_kills_in_a_row_at_this_point_lose_and_repeat_nothing(case: Case, ground
 def test_every_fail_point_has_a_case() -> None:
     """A place that kills and is in no case is not tested."""
     # Those of the fallback store and of replay are in test_replay_killed.py, those of files that leave in
-    # test_leaving_killed.py, and counted there; those on the way into an outage and out of it need a disk
-    # that refuses at will.
-    names = ("test_outage_in_process.py", "test_recovery_after_losses.py", "test_stores_of_gone_pipelines.py")
-    paths = [Path(__file__).parents[1] / "integration" / name for name in names]
+    # test_leaving_killed.py, those of packing in test_keeper_killed.py, and counted there; those on the way
+    # into an outage and out of it need a disk that refuses at will.
+    names = ["outage_in_process", "recovery_after_losses", "stores_of_gone_pipelines", "keeper"]
+    paths = [Path(__file__).parents[1] / "integration" / f"test_{name}.py" for name in names]
     texts = [path.read_text("utf-8") for path in [*paths, Path(__file__).with_name("test_leaving_killed.py")]]
-    elsewhere = re.findall(r'"(writer\.[a-z_.]+)"', "".join(texts))
-    of_writers = {
-        name for name in names_in_source() if not name.startswith(("replay.", "fallback.", "leave."))
-    }
+    elsewhere = re.findall(r'"((?:writer|supervisor)\.[a-z_.]+)"', "".join(texts))
+    of_others = ("replay.", "fallback.", "leave.", "keeper.")
+    of_writers = {name for name in names_in_source() if not name.startswith(of_others)}
     assert of_writers - {case.name for case in CASES} <= set(elsewhere)

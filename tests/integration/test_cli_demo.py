@@ -12,6 +12,7 @@ from support.commands import ask, call
 from pipeline.cli import demo, group
 from pipeline.cli.demonstration import outage, scanners, story, tally
 from pipeline.errors import PipelineError
+from pipeline.host import files
 from pipeline.verification import account, verify
 
 
@@ -135,7 +136,7 @@ def test_log_directory_is_away_whole_and_comes_back_whole(
         directory.put_back()
         assert (log_dir / "day").read_text() == "records"
         assert list(elsewhere.iterdir()) == []
-        monkeypatch.setattr(outage, "_RENAME_EXCHANGE", 1 << 30)
+        monkeypatch.setattr(files, "_RENAME_EXCHANGE", 1 << 30)
 
 
 def test_directory_that_cannot_be_moved_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,8 +153,11 @@ def test_a_pipeline_ends_without_waiting_for_a_keeper_that_hangs(site: Site) -> 
     assert not verify(site.log_dir).findings
 
 
-def test_what_is_due_follows_the_settings(old_days: Path) -> None:
+def test_what_is_due_follows_the_settings(
+    old_days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the age of its period; nothing where nothing is to be packed, and today's file never."""
+    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
     places = places_for(old_days)
     today = f"{clock.wall_text()[:10]}.jsonl"
     (old_days / today).touch()

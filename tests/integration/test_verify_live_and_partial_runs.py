@@ -194,7 +194,7 @@ def test_writing_while_the_sizes_are_taken_is_no_finding(
     log.files[NEXT_DAY] = [line for line in log.files[NEXT_DAY] if b"pipeline_stopped" not in line]
     log.files[DAY].append(record(EVE, 1))
     log.write(tmp_path)
-    describe, looks = files._describe, []
+    describe, looks = files.describe, []
 
     def describe_while_the_writer_writes(path: Path) -> files.LogFile | None:
         looks.append(path)
@@ -203,7 +203,7 @@ def test_writing_while_the_sizes_are_taken_is_no_finding(
             append(path, late)
         return describe(path)
 
-    monkeypatch.setattr(files, "_describe", describe_while_the_writer_writes)
+    monkeypatch.setattr(files, "describe", describe_while_the_writer_writes)
     report = verify(tmp_path)
     assert len(looks) == 4
     assert report.findings == ()
