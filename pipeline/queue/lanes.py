@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.host import clock, failpoint, files, processes
 from pipeline.host.locks import holder_of
 from pipeline.limits import LANE_GRACE_SEC, STALE_CREATION_SEC
-from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, unpack_alive
+from pipeline.queue.layout import ALIVE_BYTES, ENDING, POSITION, About, together, unpack_alive
 from pipeline.queue.tailer import Tailer
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ class WatchedLane:
             os.pwrite(fd, data, 0)
 
     def refresh_about(self) -> None:
-        """Read again what the producer says of itself."""
-        for fd in self.alive_fds.values():
-            about = unpack_alive(files.pread_all(fd, ALIVE_BYTES, 0))
-            if about.process:
-                self.about = about
+        """Read again what the producer says of itself; of its places, one may have refused to be told."""
+        told = [unpack_alive(files.pread_all(fd, ALIVE_BYTES, 0)) for fd in self.alive_fds.values()]
+        told = [about for about in told if about.process]
+        if told:
+            self.about = together(told)
 
     def is_locked(self) -> bool:
         """Whether the producer holds one of the lane's locks."""
@@ -263,12 +263,33 @@ class Lanes:
             and now - lane.free_since < LANE_GRACE_SEC
         ):
             return False
+        self._scan_directory(self.places.disk_lanes_dir)
         if not self._is_whole(lane):
             return False
-        self._scan_directory(self.places.disk_lanes_dir)
         self.end(lane)
         return True
 
     def _is_whole(self, lane: WatchedLane) -> bool:
-        """Whether no part of a lane may be where we do not look."""
-        return not lane.about.has_disk or self._sees_all()
+        """
+        Whether no part of a lane may be where we do not look, or could not.
+
+        A place on a volume that is read-only can be seen and not adopted.
+        """
+        if not lane.about.has_disk:
+            return True
+        place = self.places.disk_lanes_dir / lane.producer
+        # Twice: of a volume that went away and came back between nobody has seen that it is not there.
+        return (
+            self._sees_all() and (place in lane.tailer.directories or _is_missing(place)) and self._sees_all()
+        )
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether nothing is there; not when nobody can say."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

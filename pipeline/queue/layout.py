@@ -41,12 +41,15 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
 from pipeline.errors import LaneError
 from pipeline.limits import OFFSET_BITS, SEGMENT_HEADER_BYTES, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAGIC: Final = b"PIPELANE"
 VERSION: Final = 2
@@ -265,6 +268,17 @@ def unpack_alive(data: bytes) -> About:
         process = {}
     dropped = _COUNTERS.unpack_from(data, COUNTERS_OFFSET)[:_TOLD]
     return About(data[0], data[1], dropped, process, data[ON_DISK_OFFSET] != 0)
+
+
+def together(abouts: Sequence[About]) -> About:
+    """Return what several `alive` files of one lane, the one in memory first, say together."""
+    return About(
+        state=ENDING if any(about.state == ENDING for about in abouts) else abouts[0].state,
+        signal=max(about.signal for about in abouts),
+        dropped=tuple(max(counts) for counts in zip(*(about.dropped for about in abouts), strict=True)),
+        process=abouts[0].process,
+        has_disk=any(about.has_disk for about in abouts),
+    )
 
 
 def counter_offset(reason: str) -> int:

@@ -18,6 +18,21 @@ COMBINATIONS = (
         (("pipeline/queue/lanes.py", "if self.durable_of else None", "if False else None"),),
     ),
     (
+        "place that cannot be opened taken for read",
+        f"{_WORLD}_a_place_that_nobody_can_open_is_not_a_place_that_is_read",
+        (("pipeline/queue/lanes.py", "lane.tailer.directories or _is_missing(place))", "[place])"),),
+    ),
+    (
+        "lane ended before its place on the disk is open",
+        f"{_WORLD}_a_lane_has_not_ended_before_its_place_on_the_disk_is_open",
+        (("pipeline/queue/lanes.py", "lane.tailer.directories or _is_missing(place))", "[place])"),),
+    ),
+    (
+        "last place of a lane has the last word",
+        f"{_WORLD}_a_lane_is_on_the_disk_when_one_of_its_places_says_so",
+        (("pipeline/queue/lanes.py", "self.about = together(told)", "self.about = told[-1]"),),
+    ),
+    (
         "volume that is away taken for a directory that is gone",
         f"{_WORLD}_a_volume_that_is_away_is_not_a_log_directory_that_is_gone",
         (

@@ -129,6 +129,24 @@ def test_a_lane_that_is_found_late_is_as_far_as_it_is_durable() -> None:
     play([Step("emit", (0, 0, 0)), Step("work", (2, 5)), *broken, dies, Step("work", (1, 1))], lanes="disk")
 
 
+def test_a_place_that_nobody_can_open_is_not_a_place_that_is_read() -> None:
+    """The next writer sees the lane's place in memory alone: its records are behind those on the disk."""
+    unseen = (Step("kill"), Step("emit", (0, 1, 0)), Step("read_only", (1,)), Step("work", (1, 1)))
+    play([*_BEGUN, *unseen, Step("emit", (0, 1, 0))], lanes="disk")
+
+
+def test_a_lane_has_not_ended_before_its_place_on_the_disk_is_open() -> None:
+    """Its end was told, and noted in the register, by what its place in memory held."""
+    ended = (Step("emit", (0, 1, 0)), Step("end_producer", (0, 1)), Step("work", (2, 3)))
+    play([Step("emit", (0, 1, 0)), Step("read_only", (1,)), *ended], lanes="disk")
+
+
+def test_a_lane_is_on_the_disk_when_one_of_its_places_says_so() -> None:
+    """The place on the disk itself does not; the volume is away with a segment that nobody has opened."""
+    more = (Step("emit", (0, 5, 900)), Step("unmount"), Step("emit", (0, 5, 900)))
+    play([*_BEGUN, *more, Step("end_producer", (0, 1)), Step("work", (2, 11))], is_point=True, lanes="disk")
+
+
 def test_what_a_stand_in_took_back_stays_so_where_it_did_not_look() -> None:
     """It cannot reach a lane's place on the disk, which still says how far the lane was written."""
     hangs = Step("work", (1, 10), "writer.position.stored", "late", (Step("work", (1, 1)),))
