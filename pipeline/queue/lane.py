@@ -131,8 +131,7 @@ class Lane:
         # Of two threads that told at once, the one with the older counts may have stored last.
         self._is_named_untold = any(counts.totals() for counts in self.named.values())
         self.tell_counts()
-        for fd in self._fds():
-            files.pwrite_all(fd, pack_ending(signal_number), 0)
+        self._tell(pack_ending(signal_number), 0)
 
     def count_drop(self, reason: str) -> None:
         """Count a refused record where it outlives this process."""
@@ -150,12 +149,13 @@ class Lane:
     def tell_counts(self) -> None:
         """Tell outside what has been counted in here alone: once a second, and at the end."""
         self._tell_named()
-        while self._untold:
-            self._tell_count(self._untold.pop())
+        for reason in list(self._untold):
+            self._untold.discard(reason)
+            self._tell_count(reason)
 
     def _tell_count(self, reason: str) -> None:
-        for fd in self._fds():
-            files.pwrite_all(fd, self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason))
+        if not self._tell(self.counters[reason].to_bytes(8, sys.byteorder), counter_offset(reason)):
+            self._untold.add(reason)
 
     def count(self, what: str, name: str) -> None:
         """
@@ -174,16 +174,29 @@ class Lane:
         if not self._is_named_untold:
             return
         self._is_named_untold = False  # first: what another thread counts from here on is told the next time
-        try:
-            self._write_about()
-        except OSError:
-            self._is_named_untold = True  # no record is refused for that
-
-    def _write_about(self) -> None:
         named = {what: counts.totals() for what, counts in self.named.items()}
         about = pack_about(self._process | {what: totals for what, totals in named.items() if totals})
-        for fd in self._fds():
-            files.pwrite_all(fd, about, ABOUT_OFFSET)
+        if not self._tell(about, ABOUT_OFFSET):
+            self._is_named_untold = True
+
+    def _tell(self, what: bytes, offset: int) -> bool:
+        """
+        Store in each `alive` file what the writer is to know; whether every one took it.
+
+        A volume that refuses stops neither the other place nor the application: no record is refused for
+        that, and nobody who ends gets an error. The writer puts together what the places say.
+        """
+        taken = [self._is_told(fd, what, offset) for fd in self._fds()]
+        return all(taken)
+
+    @staticmethod
+    def _is_told(fd: int, what: bytes, offset: int) -> bool:
+        try:
+            files.pwrite_all(fd, what, offset)
+        except OSError as error:
+            handlers.let_through(error)
+            return False
+        return True
 
     def _keep_position(self, path: Path) -> None:
         """Open the position file for good: the writer stores into it also when its directory is removed."""

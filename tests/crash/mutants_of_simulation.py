@@ -33,6 +33,28 @@ COMBINATIONS = (
         (("pipeline/queue/lanes.py", "self.about = together(told)", "self.about = told[-1]"),),
     ),
     (
+        "error of an end told to the application",
+        f"{_WORLD}_who_ends_on_a_read_only_volume_gets_no_error",
+        (
+            (
+                "pipeline/queue/lane.py",
+                "            return False\n        return True\n",
+                "            raise\n        return True\n",
+            ),
+        ),
+    ),
+    (
+        "normal end told by one place overheard",
+        f"{_WORLD}_a_normal_end_on_a_read_only_volume_is_told_as_one",
+        (
+            (
+                "pipeline/queue/layout.py",
+                "ENDING if any(about.state == ENDING for about in abouts) else abouts[0].state",
+                "abouts[-1].state",
+            ),
+        ),
+    ),
+    (
         "volume that is away taken for a directory that is gone",
         f"{_WORLD}_a_volume_that_is_away_is_not_a_log_directory_that_is_gone",
         (

@@ -89,6 +89,7 @@ def test_no_combination_of_troubles_loses_or_repeats_a_record_for_long(seed: int
 
 
 _BEGUN = (Step("emit", (0, 3, 30)), Step("work", (3, 11)))
+_ENDS = ("producer_closed", "producer_died")
 _IN_FALLBACK = (*_BEGUN, Step("full", (0,)), Step("emit", (0, 3, 30)), Step("work", (6, 11)))
 
 
@@ -145,6 +146,23 @@ def test_a_lane_is_on_the_disk_when_one_of_its_places_says_so() -> None:
     """The place on the disk itself does not; the volume is away with a segment that nobody has opened."""
     more = (Step("emit", (0, 5, 900)), Step("unmount"), Step("emit", (0, 5, 900)))
     play([*_BEGUN, *more, Step("end_producer", (0, 1)), Step("work", (2, 11))], is_point=True, lanes="disk")
+
+
+@pytest.mark.parametrize("end", [Step("stop"), Step("end_producer", (0, 0))])
+def test_who_ends_on_a_read_only_volume_gets_no_error(end: Step) -> None:
+    """The writer with its own lane, and an application; a place that cannot be told is left out."""
+    play([Step("emit", (0, 1, 0)), Step("work", (1, 1)), Step("read_only", (1,)), end], lanes="disk")
+
+
+def test_a_normal_end_on_a_read_only_volume_is_told_as_one() -> None:
+    """The place in memory says so; the one on the disk says that its producer lives."""
+    world = World(lanes="disk")
+    try:
+        world.play([*_BEGUN, Step("read_only", (1,)), Step("end_producer", (0, 0))])
+        world.end()
+        assert [one["action_type"] for one in world.records() if one["action_type"] in _ENDS] == [_ENDS[0]]
+    finally:
+        world.close()
 
 
 def test_what_a_stand_in_took_back_stays_so_where_it_did_not_look() -> None:
