@@ -86,7 +86,7 @@ def _is_alone(seat: Seat) -> bool:
 def _journal(places: Places, *, is_stand_in: bool = False) -> Journal:
     """Return the journal; a stand-in's is in memory until somebody can reach the other one."""
     kept = places.runtime(_KEPT_LOG)
-    journal = Journal(kept if is_stand_in else places.workers_log, "writer")
+    journal = Journal(places, "writer", kept if is_stand_in else None)
     journal.take_over()
     if not is_stand_in:
         journal.note_file(kept)

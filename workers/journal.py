@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.host import clock, files
 from pipeline.limits import WORKERS_LOG_BYTES_MAX
+from pipeline.paths import require_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
+
+    from pipeline.paths import Places
 
 
 class Journal:
@@ -31,8 +34,9 @@ class Journal:
     With `waits=False` a thread does what touches the file: the supervisor must go on while the disk hangs.
     """
 
-    def __init__(self, path: Path, role: str, *, waits: bool = True) -> None:
-        self.path = path
+    def __init__(self, places: Places, role: str, path: Path | None = None, *, waits: bool = True) -> None:
+        self.path = path or places.workers_log
+        self._places = places
         self.role = role
         self.named: Callable[[str], str] = str
         """Puts names that people know into a message."""
@@ -97,6 +101,8 @@ class Journal:
                 return
             self.path.replace(self.path.with_suffix(".log.1"))
         self._close()
+        # Where it was mounted, somebody who saw it leave may have left directories.
+        require_volume(self._places, self.path)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(self.path.parent)
         self._fd = os.open(

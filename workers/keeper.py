@@ -81,7 +81,7 @@ class Keeper:
 def main(places: Places) -> int:
     """Keep the files of a log directory, unless somebody does."""
     os.chdir("/")
-    journal = Journal(places.workers_log, "keeper")
+    journal = Journal(places, "keeper")
     journal.take_over()
     step_back()
     grip = Grip(places)

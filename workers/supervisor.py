@@ -348,7 +348,7 @@ def main(places: Places, *, is_service: bool, takes_over: bool) -> int:
     """Supervise the pipeline over a log directory, unless somebody does already."""
     os.chdir("/")
     create_runtime(places)
-    journal = Journal(places.workers_log, "supervisor", waits=False)
+    journal = Journal(places, "supervisor", waits=False)
     journal.take_over()
     lock = Seat(places.runtime("supervisor.lock"))
     published = launch.published_settings(places)

@@ -55,6 +55,11 @@ COMBINATIONS = (
         ),
     ),
     (
+        "workers' log made below a mount point",
+        f"{_WORLD}_nothing_is_told_below_a_mount_point",
+        (("workers/journal.py", "        require_volume(self._places, self.path)", "        pass"),),
+    ),
+    (
         "volume that is away taken for a directory that is gone",
         f"{_WORLD}_a_volume_that_is_away_is_not_a_log_directory_that_is_gone",
         (

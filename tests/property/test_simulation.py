@@ -165,6 +165,12 @@ def test_a_normal_end_on_a_read_only_volume_is_told_as_one() -> None:
         world.close()
 
 
+def test_nothing_is_told_below_a_mount_point() -> None:
+    """Who made a lane as the volume went has left the directory there that the workers' own log is in."""
+    leaves = Step("work", (1, 1), "alive 2+1", "", (Step("unmount"),))
+    play([Step("work", (2, 7)), leaves], is_point=True, lanes="disk")
+
+
 def test_what_a_stand_in_took_back_stays_so_where_it_did_not_look() -> None:
     """It cannot reach a lane's place on the disk, which still says how far the lane was written."""
     hangs = Step("work", (1, 10), "writer.position.stored", "late", (Step("work", (1, 1)),))

@@ -140,7 +140,7 @@ class Rig:
     def open_writer(self) -> None:
         """Make a writer that has not looked at anything yet."""
         create_runtime(self.places)
-        journal = Journal(self.places.workers_log, "writer")
+        journal = Journal(self.places, "writer")
         self.writer = writing.Writer(
             self.places, self.settings, journal, is_service=False, stand_in=self.stand_in
         )
