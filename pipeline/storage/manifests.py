@@ -205,7 +205,9 @@ class Manifests:
             raise OSError(errno.ESTALE, "the directory of the manifests was replaced", str(self._log_dir))
         if self._chain is None:
             known = catalog.load(self._log_dir, self._instance).get("head", "")
-            self._chain = Chain(self._belongings_dir, self._instance, known, self._access)
+            chain = Chain(self._belongings_dir, self._instance, known, self._access)
+            chain.settle()
+            self._chain = chain
         return self._chain
 
     def _trail(self, file: Appended, offset: int) -> Trail | None:

@@ -235,7 +235,13 @@ FAULTS = (
     (
         "stand-in passes over what is out of its sight",
         f"{_STAND_IN}_it_waits_for_what_is_out_of_its_sight",
-        (("pipeline/queue/lanes.py", "        if not lane.about.has_disk:\n", "        if True:\n"),),
+        (
+            (
+                "pipeline/queue/lanes.py",
+                "        if not lane.about.has_disk:\n            return True\n",
+                "        return True\n",
+            ),
+        ),
     ),
     (
         "emit() looks at the disk",

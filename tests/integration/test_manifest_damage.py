@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -26,12 +26,13 @@ FIRST, MIDDLE, LAST = DAYS
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give three days and their manifests; never to be changed."""
     rig = Rig()
     write_days(rig)
-    yield copy_of(rig, tmp_path_factory.mktemp("archive"))
+    copy = copy_of(rig, tmp_path_factory.mktemp("archive"))
     rig.close()
+    return copy
 
 
 @pytest.fixture

@@ -117,6 +117,13 @@ def test_a_recovery_whose_sync_fails_does_not_believe_the_next_one() -> None:
     play([Step("emit", (0, 3, 30)), dies, Step("sync_errors", (1, 1)), *_BEGUN, Step("unmount")])
 
 
+def test_the_last_entry_of_a_manifest_is_on_the_disk_before_its_head_is_told() -> None:
+    """Its sync failed, and its writer was killed before it could cut the entry off."""
+    dies = Step("work", (1, 95), 6, "killed")
+    begun = (Step("emit", (0, 0, 0)), Step("work", (2, 5)), Step("sync_errors", (1, 1)))
+    play([*begun, dies, Step("work", (1, 1)), Step("unmount")], is_point=True)
+
+
 def test_a_commit_that_comes_late_is_seen_by_the_stand_in() -> None:
     """It has read how far the lanes are while the stuck one had not got there yet."""
     hangs = Step("work", (6, 11), "COMMIT", "late", (Step("work", (1, 3)),))

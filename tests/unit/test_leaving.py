@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from pipeline.errors import LeavingError
 from pipeline.keeping.leaving import COMMAND, MOVE, Way, leave
@@ -114,7 +115,8 @@ def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(day: Pa
         leave([day], Way(COMMAND, argv=program(text), timeout_sec=1.5), lambda: beats.append(1))
     assert day.exists()
     assert len(beats) > 3
-    assert Path(f"/proc/{child.read_text()}/stat").read_text().split()[2] in "ZX"
+    state = Path(f"/proc/{child.read_text()}/stat")
+    until(lambda: not state.exists() or state.read_text().split()[2] in "ZX", "the end of its child")
 
 
 def test_bytes_that_differ_are_not_the_same_file(day: Path, archive: Path) -> None:
