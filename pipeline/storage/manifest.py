@@ -12,8 +12,8 @@ Invariants
     M2  An entry is fsynced before the next one is written into another manifest, and before anybody is told
         its head: what a power cut takes is a tail of the chain.
     M3  A half line at the end of a manifest is cut before the next entry; it was told to nobody.
-    M6  The entry that a new extender goes on behind is written again and synced first: the sync of who wrote it
-        may have failed.                                                          property/test_simulation.py
+    M6  The entry that a new writer goes on behind is written again and synced first: the sync of who wrote
+        it may have failed.                                                 property/test_simulation.py
 The other tests are integration/test_manifest.py and the fail points `writer.manifest.*` of tests/crash.
 """
 
@@ -126,7 +126,7 @@ class Chain:
         return end
 
     def settle(self) -> None:
-        """Have the last entry on the disk before its head is told: who wrote it may have died of a failed sync."""
+        """Have the last entry on the disk before its head is told (M6)."""
         if self._last_written is not None:
             files.write_again(self._last_written, 0)
             files.sync_file(self._last_written)
