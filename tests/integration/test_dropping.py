@@ -34,7 +34,7 @@ def rig_of() -> Iterator[RigOf]:
         return made[-1]
 
     yield make
-    for rig in made:
+    for rig in reversed(made):
         rig.close()
 
 
