@@ -12,8 +12,8 @@ Invariants
     M2  An entry is fsynced before the next one is written into another manifest, and before anybody is told
         its head: what a power cut takes is a tail of the chain.
     M3  A half line at the end of a manifest is cut before the next entry; it was told to nobody.
-    M6  The entry that a new writer goes on behind is written again and synced first: the sync of who wrote
-        it may have failed.                                                 property/test_simulation.py
+    M6  The entry that a new extender goes on behind is written again and synced first: the sync of who
+        wrote it may have failed.                                                 property/test_simulation.py
 The other tests are integration/test_manifest.py and the fail points `writer.manifest.*` of tests/crash.
 """
 
@@ -84,6 +84,7 @@ class Chain:
         self.access = access
         self._known_head = known_head
         self._last_written: Path | None = None
+        self._is_settled = False
         self.serial = 0
         self.digest = NO_HEAD
         self._load()
@@ -126,15 +127,17 @@ class Chain:
         return end
 
     def settle(self) -> None:
-        """Have the last entry on the disk before its head is told (M6)."""
-        if self._last_written is not None:
+        """Have the entry that was found last on the disk, once, before its head is told (M6)."""
+        if not self._is_settled and self._last_written is not None:
             files.write_again(self._last_written, 0)
             files.sync_file(self._last_written)
+        self._is_settled = True
 
     def extend(self, file: str, entries: Sequence[Entry]) -> None:
         """Add entries of one file, durably; after an error none of them counts."""
         if self._last_written is not None and not self._last_written.exists():
             self._load()  # the log directory was replaced
+        self.settle()
         serial, digest, at, lines = self.serial, self.digest, clock.wall_text(), []
         for entry in entries:
             serial += 1
@@ -182,6 +185,7 @@ class Chain:
     def _load(self) -> None:
         """Find the last entry of all; when there is less than somebody knows of, go on behind that."""
         self._identity = _identity_of(self.directory)
+        self._is_settled = False
         serial, _, digest = self._known_head.partition(":")
         self.serial, self.digest, self._last_written = int(serial or 0), digest or NO_HEAD, None
         for name in files.names_in(self.directory):
