@@ -7,20 +7,16 @@ that it did. Then readers find every record once, and a process without fail poi
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.archive import DAYS, copy_of
+from support.archive import DAYS, at_rest
+from support.nursery import nursery
 from support.packing import archive, content, day_files, drafts
-from support.rig import Rig
 
 import pipeline
 from pipeline.verification import account, verify
@@ -40,19 +36,18 @@ MEND_POINTS = {
 }
 """What has to kill before a point can be reached."""
 RUN = """
-import json, os, sys, traceback
+import os
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+from support.nursery import aim, serve
 from support.packing import small_pieces
 import pytest
-from pipeline.host import failpoint
 from pipeline.keeping import packing
 from pipeline.keeping.packing import Packing
 from pipeline.paths import places_for
 from pipeline.storage import naming
 
 def keep(home, spec, compression):
-    failpoint.IS_ARMED, failpoint._aims, failpoint._LOG = bool(spec), failpoint._parsed(spec), f"{home}/kills"
+    aim(home, spec)
     small_pieces(pytest.MonkeyPatch())
     places = places_for(Path(home, "logs"))
     packing.remove_drafts(places)
@@ -62,17 +57,8 @@ def keep(home, spec, compression):
             work = packing.mend(places, name) if has_copy else Packing(places, name, compression).steps()
             for _ in work:
                 pass
-    os._exit(0)
 
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            keep(*json.loads(line))
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+serve(keep)
 """
 
 Run = Callable[..., int]
@@ -81,29 +67,18 @@ Run = Callable[..., int]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Give a function that packs in a process of its own and returns how that ended; they fork from one."""
-    env = os.environ | {"PIPELINE_RUNTIME_ROOT": str(tmp_path_factory.mktemp("runtime"))}
-    command = [sys.executable, "-c", RUN, str(Path(__file__).parents[1])]
-    with subprocess.Popen(
-        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as nursery:
+    with nursery(RUN, tmp_path_factory.mktemp("runtime")) as have_done:
 
         def keep(home: Path, failpoint: str = "", compression: str = "zstd") -> int:
-            nursery.stdin.write(json.dumps([str(home), failpoint, compression]) + "\n")
-            nursery.stdin.flush()
-            return int(nursery.stdout.readline())
+            return have_done(str(home), failpoint, compression)
 
         yield keep
-        nursery.stdin.close()
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give three days that the real writer has written."""
-    rig = Rig()
-    archive(rig)
-    copy = copy_of(rig, tmp_path_factory.mktemp("days"))
-    rig.close()
-    return copy
+    return at_rest(tmp_path_factory.mktemp("days"), archive)
 
 
 @pytest.fixture

@@ -12,19 +12,21 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from support.apps import App, Site
-from support.days import DAYS, history
+from support.days import DAYS, history, site_over
+from support.nursery import nursery
 from support.waiting import HANG_SEC, until
 
 import pipeline
 from pipeline.storage import departed
 from pipeline.verification import account, verify
+
+if TYPE_CHECKING:
+    from support.apps import App, Site
 
 _CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("(leave\.[a-z._]+)"\)')
 NAMES = [f"{day}.jsonl" for day in DAYS]
@@ -42,9 +44,9 @@ MOVING = ("leave.move.partial", "leave.move.copied", "leave.done", "leave.remove
 SPECIAL = {"leave.asked"}
 """Reached with a writer only: below."""
 CLEAN = """
-import os, sys, traceback, json
+import os, sys
 from pathlib import Path
-from pipeline.host import failpoint
+from support.nursery import aim, serve
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
@@ -54,23 +56,13 @@ def refuse(*_):
     raise OSError(18, "Invalid cross-device link")
 
 def clean(home, spec, moves):
-    failpoint.IS_ARMED, failpoint._aims, failpoint._LOG = bool(spec), failpoint._parsed(spec), f"{home}/kills"
+    aim(home, spec)
     os.link = refuse
     way = {"expiry": "move", "expiry_dir": f"{home}/archive"} if moves else {}
     done = list(Cleaner(places_for(Path(home, "logs")), Settings(**way), limits=Limits(max_files=2)).run())
     sys.exit(any(one.trouble for one in done))
 
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            clean(*json.loads(line))
-        except SystemExit as end:
-            os._exit(end.code)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(9)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+serve(clean)
 """
 
 Run = Callable[..., int]
@@ -92,18 +84,12 @@ def home(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Give a function that cleans in a process of its own and returns how that ended; they fork from one."""
-    env = os.environ | {"PIPELINE_RUNTIME_ROOT": str(tmp_path_factory.mktemp("runtime"))}
-    with subprocess.Popen(
-        [sys.executable, "-c", CLEAN], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as nursery:
+    with nursery(CLEAN, tmp_path_factory.mktemp("runtime")) as have_done:
 
         def clean(home: Path, failpoint: str = "", *, moves: bool = False) -> int:
-            nursery.stdin.write(json.dumps([str(home), failpoint, moves]) + "\n")
-            nursery.stdin.flush()
-            return int(nursery.stdout.readline())
+            return have_done(str(home), failpoint, moves)
 
         yield clean
-        nursery.stdin.close()
 
 
 def check(logs: Path) -> None:
@@ -170,11 +156,9 @@ print("done", json.dumps([[one.file, one.trouble] for one in done]), flush=True)
 
 
 @pytest.fixture
-def site(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(made: Path, tmp_path: Path) -> Iterator[Site]:
     """Give a site over a copy of the history."""
-    with Site(tmp_path / "site") as found:
-        monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(found.root))
-        shutil.copytree(made, found.log_dir)
+    with site_over(made, tmp_path / "site") as found:
         yield found
 
 

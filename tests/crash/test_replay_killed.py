@@ -7,16 +7,14 @@ that it did. Then a process without fail points finishes.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.nursery import nursery
 from support.slices import A, B, are_once_and_ascending, make, row
 
 import pipeline
@@ -43,35 +41,25 @@ FIRST = {"replay.settle": "replay.claimed", "replay.settled": "replay.append.par
 ONCE = {*FIRST, "replay.created", "replay.quarantined", "replay.sync.before_directory"}
 """Reached once in a run."""
 RUN = """
-import json, os, sys, traceback
+import os
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
 import sqlite_utils
+from support.nursery import aim, serve
 from support.slices import make
 from pipeline.delivery.replay import Replay
-from pipeline.host import failpoint
 from pipeline.paths import places_for
 from pipeline.settings import Settings
 
 def replay(home, spec, body):
-    failpoint.IS_ARMED, failpoint._aims, failpoint._LOG = bool(spec), failpoint._parsed(spec), f"{home}/kills"
+    aim(home, spec)
     store = make(Path(home, "fallback"), [])
     exec(body, {**globals(), **locals()})
     run = Replay(store, places_for(Path(home, "logs")), "", Settings())
     while run.step(3000):
         pass
     store.close()
-    os._exit(0)
 
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            replay(*json.loads(line))
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+serve(replay)
 """
 FAIL_ONCE = """
 real, calls = os.fsync, []
@@ -91,19 +79,12 @@ Run = Callable[..., int]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Give a function that replays in a process of its own and returns how that ended; they fork from one."""
-    env = os.environ | {"PIPELINE_RUNTIME_ROOT": str(tmp_path_factory.mktemp("runtime"))}
-    command = [sys.executable, "-c", RUN, str(Path(__file__).parents[1])]
-    with subprocess.Popen(
-        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as nursery:
+    with nursery(RUN, tmp_path_factory.mktemp("runtime")) as have_done:
 
         def replay(home: Path, failpoint: str = "", body: str = "") -> int:
-            nursery.stdin.write(json.dumps([str(home), failpoint, body]) + "\n")
-            nursery.stdin.flush()
-            return int(nursery.stdout.readline())
+            return have_done(str(home), failpoint, body)
 
         yield replay
-        nursery.stdin.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`pipeline cleanup` and `pl.cleanup()`: what is beyond the limits goes now, with a pipeline or without."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.apps import Site
 from support.commands import ask, call, start
-from support.days import DAYS, history
+from support.days import DAYS, history, site_over
 from support.waiting import HANG_SEC, until
 
 from pipeline.storage.fence import keeper_lock_of
@@ -46,11 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(made: Path, tmp_path: Path) -> Iterator[Site]:
     """Give a site over a copy of the history."""
-    with Site(tmp_path / "site") as found:
-        monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(found.root))
-        shutil.copytree(made, found.log_dir)
+    with site_over(made, tmp_path / "site") as found:
         yield found
 
 

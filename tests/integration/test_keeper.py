@@ -10,9 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 from support.apps import App, Site
-from support.archive import DAYS, copy_of
+from support.archive import DAYS, at_rest
 from support.packing import archive, content, day_files, drafts
-from support.rig import Rig
 from support.waiting import until
 
 from pipeline import launch
@@ -44,11 +43,7 @@ PATIENCE_SEC = 90.0
 @pytest.fixture(scope="module")
 def old_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a log directory with three days of long ago, written by the real writer."""
-    rig = Rig()
-    archive(rig)
-    copy = copy_of(rig, tmp_path_factory.mktemp("old"))
-    rig.close()
-    return copy
+    return at_rest(tmp_path_factory.mktemp("old"), archive)
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.apps import Site
-from support.days import DAY_SEC, DAYS, end, history, write_days
+from support.days import DAY_SEC, DAYS, end, history, site_over, write_days
 from support.rig import Rig
 from support.waiting import HANG_SEC, until
 
@@ -35,11 +34,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(made: Path, tmp_path: Path) -> Iterator[Site]:
     """Give a site over a copy of the history."""
-    with Site(tmp_path / "site") as found:
-        monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(found.root))
-        shutil.copytree(made, found.log_dir)
+    with site_over(made, tmp_path / "site") as found:
         yield found
 
 

@@ -84,13 +84,7 @@ def test_a_segment_that_comes_back_after_its_day_has_left_is_not_stored_again(
     rig = disk_rig
     emitter = rig.producer()
     rig.start_writer()
-    kept = {}
-    for tag in range(60):
-        rig.emit(emitter, tag, 100)
-        for path in rig.places.disk_lanes_dir.glob("*/*.seg"):
-            kept[path] = path.read_bytes()
-        rig.step()
-        rig.pass_time(0.4)
+    kept = rig.emit_keeping_segments(emitter)
     rig.drain()
     rig.pass_time(DAY_SEC)
     rig.emit(emitter, 1000)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from support import forgery
-from support.archive import DAY_SEC, DAYS, copy_of, write_days
+from support.archive import DAY_SEC, DAYS, at_rest, copy_of, write_days
 from support.rig import Rig
 
 from pipeline.storage.manifest import Chain
@@ -28,11 +28,7 @@ FIRST, MIDDLE, LAST = DAYS
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give three days and their manifests; never to be changed."""
-    rig = Rig()
-    write_days(rig)
-    copy = copy_of(rig, tmp_path_factory.mktemp("archive"))
-    rig.close()
-    return copy
+    return at_rest(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.apps import Site
-from support.servers import broker_of_files, fetch, free_port
+from support.servers import broker_of_files, celery_worker, fetch, free_port
 from support.waiting import until
 
 WSGI = """
@@ -113,22 +113,7 @@ def test_celery_prefork_workers_record_each_task(site: Site) -> None:
                 emit(f"task {{name}}")
         """)
     )
-    worker = site.command(
-        [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "tasks",
-            "worker",
-            "-P",
-            "prefork",
-            "-c",
-            "2",
-            "-l",
-            "WARNING",
-        ],
-    )
+    worker = celery_worker(site, "WARNING")
     site.run("""
         import tasks
         for index in range(40):

@@ -16,7 +16,7 @@ from typing import Any
 
 from support.apps import App, Site
 from support.needles import PASSWORD, SECRET, files_with, leaks
-from support.servers import broker_of_files, fetch, fetch_surely, free_port
+from support.servers import broker_of_files, celery_worker, fetch, fetch_surely, free_port
 from support.waiting import until
 
 from pipeline.testing import LogDirectoryAway
@@ -225,20 +225,7 @@ SEND = f"""
 def test_celery_tasks_carry_the_senders_context_through_kills_and_replaced_children(site: Site) -> None:
     """The trace of whoever sent a task is on each of its records; a failure is a critical one."""
     (site.scripts / "tasks.py").write_text(textwrap.dedent(tasks_of(site)))
-    command = [
-        "-m",
-        "celery",
-        "-A",
-        "tasks",
-        "worker",
-        "-P",
-        "prefork",
-        "-c",
-        "2",
-        "-l",
-        "INFO",
-    ]
-    worker = site.command([sys.executable, *command])
+    worker = celery_worker(site, "INFO")
     names = [
         *(f"before-{index}" for index in range(10)),
         "killed",

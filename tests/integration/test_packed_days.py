@@ -8,7 +8,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 from support.packing import content, day_files, pack, when_reached
@@ -21,9 +20,6 @@ from pipeline.host import clock
 from pipeline.settings import Settings
 from pipeline.storage.holding import hold
 from pipeline.verification import verify
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY = "2025-11-21.jsonl"
 DAY_SEC = 86_400.0
@@ -105,13 +101,7 @@ def test_a_segment_that_comes_back_after_a_power_loss_is_not_stored_again(disk_r
     rig = disk_rig
     emitter = rig.producer()
     rig.start_writer()
-    kept: dict[Path, bytes] = {}
-    for tag in range(60):
-        rig.emit(emitter, tag, 100)
-        for path in rig.places.disk_lanes_dir.glob("*/*.seg"):
-            kept[path] = path.read_bytes()
-        rig.step()
-        rig.pass_time(0.4)
+    kept = rig.emit_keeping_segments(emitter)
     rig.drain()
     rig.pass_time(2 * DAY_SEC)
     rig.drain()

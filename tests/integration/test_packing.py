@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from support.archive import DAYS, copy_of
+from support.archive import DAYS, at_rest
 from support.packing import SUFFIXES, archive, content, day_files, drafts, pack, small_pieces, when_reached
 from support.rig import Rig
 
@@ -36,11 +36,7 @@ DAY = DAYS[0]
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give three days that the real writer has written."""
-    rig = Rig()
-    archive(rig)
-    copy = copy_of(rig, tmp_path_factory.mktemp("days"))
-    rig.close()
-    return copy
+    return at_rest(tmp_path_factory.mktemp("days"), archive)
 
 
 @pytest.fixture

@@ -84,13 +84,7 @@ def test_after_a_power_loss_a_segment_that_came_back_is_not_written_twice(disk_r
     rig = disk_rig
     emitter = rig.producer()
     rig.start_writer()
-    kept = {}
-    for tag in range(60):
-        rig.emit(emitter, tag, 100)
-        for path in rig.places.disk_lanes_dir.glob("*/*.seg"):
-            kept[path] = path.read_bytes()
-        rig.step()
-        rig.pass_time(0.4)
+    kept = rig.emit_keeping_segments(emitter)
     gone = [path for path in kept if not path.exists()]
     assert gone, "nothing was released"
     rig.kill_writer()

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support import forgery
 from support.apps import Site
-from support.archive import DAYS, copy_of, write_days
+from support.archive import DAYS, at_rest
 from support.commands import ask, call
 from support.rig import Rig
 
@@ -32,11 +32,7 @@ input()
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give three days and their manifests; never to be changed."""
-    rig = Rig()
-    write_days(rig)
-    copy = copy_of(rig, tmp_path_factory.mktemp("archive"))
-    rig.close()
-    return copy
+    return at_rest(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture

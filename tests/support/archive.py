@@ -1,6 +1,7 @@
 """An archive: three days that the real writer has written, with manifests of many small blocks."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from support.rig import Rig
@@ -36,6 +37,16 @@ def write_days(rig: Rig, *, days: int = 3, records: int = 120) -> None:
     rig.close_producer(other)
     rig.drain()
     rig.writer.stop_own_lane("stopped")
+
+
+def at_rest(place: Path, write: Callable[[Rig], object] = write_days) -> Path:
+    """Return a copy of what the real writer has written; the rig that it ran in is gone."""
+    rig = Rig()
+    try:
+        write(rig)
+        return copy_of(rig, place)
+    finally:
+        rig.close()
 
 
 def copy_of(rig: Rig, place: Path) -> Path:

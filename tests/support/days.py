@@ -1,8 +1,12 @@
 """A log directory with several days in it, as real producers and a real writer have left them."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from support.apps import Site
 from support.rig import Rig
 
 from pipeline.verification import verify
@@ -23,6 +27,15 @@ def history(target: Path, days: int = len(DAYS), records: int = 30, **settings: 
         rig.close()
     assert not verify(target).findings
     return target
+
+
+@contextmanager
+def site_over(days: Path, home: Path) -> Iterator[Site]:
+    """Give a site over a copy of a log directory; this process looks for its pipeline there, too."""
+    with Site(home) as site, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_RUNTIME_ROOT", str(site.root))
+        shutil.copytree(days, site.log_dir)
+        yield site
 
 
 def write_days(rig: Rig, days: int, records: int = 30) -> None:

@@ -119,6 +119,17 @@ class Rig:
             self.ends_at[lane.lane.producer, number] = lane.end_position()
         return number
 
+    def emit_keeping_segments(self, emitter: Emitter, records: int = 60) -> dict[Path, bytes]:
+        """Emit and deliver, slowly; return what was in each segment on the disk, also in released ones."""
+        kept: dict[Path, bytes] = {}
+        for tag in range(records):
+            self.emit(emitter, tag, 100)
+            for path in self.places.disk_lanes_dir.glob("*/*.seg"):
+                kept[path] = path.read_bytes()
+            self.step()
+            self.pass_time(0.4)
+        return kept
+
     def close_producer(self, emitter: Emitter) -> None:
         """End a producer as a process does that ends normally."""
         self.emitters.remove(emitter)

@@ -1,9 +1,10 @@
 """Web servers and task queues that tests start: a free port, a request, a broker made of files."""
 
 import socket
+import sys
 import urllib.request
 
-from support.apps import Site
+from support.apps import App, Site
 from support.waiting import until
 
 
@@ -22,6 +23,12 @@ def fetch(port: int, path: str, body: bytes | None = None, **headers: str) -> by
             return answer.read()
     except OSError:
         return b""
+
+
+def celery_worker(site: Site, level: str) -> App:
+    """Start a Celery worker of two children for the module `tasks` of the site."""
+    options = ["-A", "tasks", "worker", "-P", "prefork", "-c", "2", "-l", level]
+    return site.command([sys.executable, "-m", "celery", *options])
 
 
 def fetch_surely(port: int, path: str, body: bytes | None = None, **headers: str) -> bytes:

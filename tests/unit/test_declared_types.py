@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,10 +17,8 @@ from hypothesis import given, strategies as st
 import pipeline
 from pipeline.emitter import Emitter
 from pipeline.errors import RecordError
-from pipeline.paths import create_runtime, places_for
 from pipeline.records.checks import checks_of
 from pipeline.records.encoding import encode_fields, encode_plain
-from pipeline.settings import Settings
 
 
 class Usage(msgspec.Struct):
@@ -175,23 +173,6 @@ def test_emit_and_another_library_agree_about_what_is_inside(fields: dict[str, A
 
 
 # Through emit()
-
-
-@pytest.fixture
-def producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Emitter]]:
-    """Give a function that makes an emitter over a log directory that nobody writes to."""
-    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
-    places = places_for(tmp_path / "logs", "")
-    create_runtime(places)
-    made: list[Emitter] = []
-
-    def make(**settings: Any) -> Emitter:
-        made.append(Emitter(places, Settings(log_dir=str(tmp_path / "logs"), **settings)))
-        return made[-1]
-
-    yield make
-    for emitter in made:
-        emitter.close()
 
 
 def test_records_of_a_type_of_ones_own_are_looked_at_in_every_form(producer: Callable[..., Emitter]) -> None:

@@ -5,9 +5,8 @@ import enum
 import functools
 import json
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -19,7 +18,6 @@ from hypothesis import given, strategies as st
 import pipeline
 from pipeline import ToolCall
 from pipeline.emitter import Emitter
-from pipeline.paths import create_runtime, places_for
 from pipeline.queue import layout
 from pipeline.records import catalogue, checks
 from pipeline.records.checks import checks_of
@@ -27,7 +25,6 @@ from pipeline.records.encoding import encode_fields, encode_plain
 from pipeline.records.examples import EXAMPLES
 from pipeline.records.forms import unfolded
 from pipeline.records.kinds import KINDS
-from pipeline.settings import Settings
 
 ENVELOPE = {
     "timestamp": "2025-11-21T14:32:15.123456Z",
@@ -276,23 +273,6 @@ def test_every_field_says_what_it_means() -> None:
     assert json.dumps(catalogue.schema_of_all())
 
 
-@pytest.fixture
-def producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Emitter]]:
-    """Give a function that makes an emitter over a log directory that nobody writes to."""
-    monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
-    places = places_for(tmp_path / "logs", "")
-    create_runtime(places)
-    made: list[Emitter] = []
-
-    def make(**how: Any) -> Emitter:
-        made.append(Emitter(places, Settings(log_dir=str(tmp_path / "logs")), **how))
-        return made[-1]
-
-    yield make
-    for emitter in made:
-        emitter.close()
-
-
 def test_an_encoder_of_another_kind_sees_every_record(producer: Callable[..., Emitter]) -> None:
     """What masks is never passed by: a record that is known to be plain goes through it like any other."""
     seen: list[dict[str, Any]] = []
@@ -301,7 +281,7 @@ def test_an_encoder_of_another_kind_sees_every_record(producer: Callable[..., Em
         seen.append(fields)
         return encode_fields(fields)
 
-    emitter = producer(encode=encode)
+    emitter = producer(how={"encode": encode})
     seen.clear()
     assert emitter.emit("tool_call", tool_name="bash", args={"password": "x"}) == 1
     assert emitter.emit("of_my_own", password="x") == 2
