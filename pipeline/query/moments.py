@@ -14,12 +14,13 @@ _UNIT_SEC: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 STAMP_CHARS: Final = len("2025-11-21T14:32:15.123456Z")
 _TICK: Final = timedelta(microseconds=1)
 
-Moment = str | date | datetime
-"""A `datetime` (without a zone: UTC), RFC 3339 text, or how long ago: `15m`, `2h`, `1d`."""
-
 
 def moment(value: object, where: str) -> datetime:
-    """Return the moment that somebody means. QueryError when it is none."""
+    """
+    Return the moment that somebody means. QueryError when it is none.
+
+    A `datetime` (without a zone: UTC), a `date`, RFC 3339 text, or how long ago: `15m`, `2h`, `1d`.
+    """
     if isinstance(value, datetime):
         return _in_utc(value)
     if isinstance(value, date):
