@@ -22,7 +22,6 @@ from pipeline.encoders import masking_of, quoted_type, shortening_of
 from pipeline.errors import NotDurable, RecordError
 from pipeline.host import clock, handlers, stderr
 from pipeline.plans import Plans
-from pipeline.privacy.first_look import found
 from pipeline.privacy.sampling import Sampler
 from pipeline.queue import bell, layout, receipts as receipts_of
 from pipeline.queue.appender import BUSY, NO_ROOM, Appender
@@ -94,7 +93,7 @@ class Emitter:
         self.emit = self._build_emit()
         _emitters.add(self)
 
-    def _build_emit(self) -> Callable[..., int]:  # noqa: C901, PLR0915 - it is emit()
+    def _build_emit(self) -> Callable[..., int]:
         """Return emit() as a closure: its settings are cells, which cost a fifth of an attribute."""
         encode, encode_plain, masking, plans = self._encode, self._encode_plain, self.masking, self._plans
         current, span_module, loaded = context.current, open_telemetry.MODULE, open_telemetry.loaded_modules
@@ -126,16 +125,8 @@ class Emitter:
                     handlers.let_through(error)
                 if body is None:
                     body = self._encode_odd(action_type, checks, fields)
-                if masks:  # see privacy.first_look
-                    scan = (look := masking.look).scan
-                    try:
-                        del look.is_free
-                        try:
-                            scan(body, found)
-                        finally:
-                            look.is_free = True
-                    except (AttributeError, look.stopped):
-                        body = masking.masked(body, fields, encode)
+                if masks and masking.may_hold(body):
+                    body = masking.masked(body, fields, encode)
                 if len(body) > uncut_max:
                     body = shortened(body)
                 rest = body[1:] if fields else b""
@@ -352,6 +343,7 @@ class Emitter:
     def _look(self, appender: Appender) -> None:
         appender.look_due = False
         appender.lane.tell_counts()
+        self.masking.look_around()
         if self._on_look is not None:
             self._on_look()
 

@@ -18,13 +18,14 @@ Invariants, and the test that fails first:
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import handlers
-from pipeline.privacy.first_look import BEFORE_ANY
 
 if TYPE_CHECKING:
+    from pipeline.privacy.line_scan import Scan
     from pipeline.privacy.masker import Masker
     from pipeline.privacy.policy import Policy
     from pipeline.settings import Settings
@@ -50,8 +51,8 @@ class MaskingEncoder:
         self._count = count
         self.masks = is_on and settings.mask_sensitive_data
         """Whether bodies have to be looked at."""
-        self.look = BEFORE_ANY
-        """The first look. What it stops goes through `masked`; the rest is as it may be recorded."""
+        self.may_hold: Scan = _everything
+        """Whether there may be something to mask in a body: then it goes through `masked`."""
         self.cut = cut if is_on else None
         """What cuts a body of more than `max_output_chars` bytes: shorter ones hold no longer text."""
         self._settings = settings
@@ -60,13 +61,19 @@ class MaskingEncoder:
         self._of_parents: list[tuple[Policy | None, Masker | None]] = []
 
     def prepare(self) -> None:
-        """Compile the first look, which the first record would have to wait for otherwise."""
+        """Compile what looks at each record: the first one would have to wait for it otherwise."""
         if self._policy is None and self.masks:
             from pipeline.privacy.from_settings import policy_of
 
-            policy = policy_of(self._settings)
-            self.look = policy.first_look
-            self._policy = policy
+            self._policy = policy_of(self._settings)
+            self.look_around()
+
+    def look_around(self) -> None:
+        """Leave the first look out for as long as there are other threads: it lets go of their lock."""
+        if self._policy is not None:
+            # threading.active_count() takes a lock, which who is interrupted by a signal handler may have
+            is_alone = len(sys._current_frames()) == 1  # noqa: SLF001
+            self.may_hold = self._policy.first_look if is_alone else self._policy.line_scan
 
     def become_child(self) -> None:
         """
@@ -77,14 +84,14 @@ class MaskingEncoder:
         """
         self._of_parents.append((self._policy, self._masker))
         self._policy = self._masker = None
-        self.look = BEFORE_ANY
+        self.may_hold = _everything
 
     def around(self, encode: Encode) -> Encode:
         """Return a function from fields to a body with masking and cutting around it."""
 
         def encode_masked(fields: dict[str, Any]) -> bytes:
             body = encode(fields)
-            if self.masks and self.look.may_hold(body):
+            if self.masks and self.may_hold(body):
                 body = self.masked(body, fields, encode)
             return self.shortened(body)
 
@@ -104,7 +111,7 @@ class MaskingEncoder:
             return self._failed(encode, fields)
 
     def _masked(self, body: bytes) -> bytes:
-        if self._policy is None or not self._policy.scan(body):
+        if self._policy is None or not self._policy.line_scan(body):
             return body
         if self._masker is None:  # the slow way is loaded by the first record that takes it
             from pipeline.privacy.from_settings import masker_of
@@ -125,3 +132,8 @@ class MaskingEncoder:
         except Exception as error:  # noqa: BLE001 - no memory, or no stack left
             handlers.let_through(error)
             return _NOTHING_SAFE
+
+
+def _everything(_body: bytes) -> bool:
+    """Stop each body: nothing is compiled yet."""
+    return True

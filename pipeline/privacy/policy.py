@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.privacy import names as name_lists
 from pipeline.privacy.automata import Search, search_any
-from pipeline.privacy.first_look import FirstLook, look_by, look_for
+from pipeline.privacy.first_look import look_for
+from pipeline.privacy.line_scan import scan_for
 from pipeline.privacy.names import Names
 from pipeline.privacy.needles import needles_of
 from pipeline.privacy.value_rules import PERSONAL_RULES, VALUE_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pipeline.privacy.line_scan import Scan
 
 PRESETS: Final = ("standard", "strict")
 _ANCHORS: Final = ("^", "$", r"\A", r"\z", r"\b", r"\B")
@@ -57,10 +60,15 @@ class Policy:
         return [self.names.gate(), *(rule.gate for rule in self.rules)]
 
     @cached_property
-    def first_look(self) -> FirstLook:
-        """What tells the same more cheaply, and stops a record in vain now and then; else the scan itself."""
+    def first_look(self) -> Scan:
+        """Tell the same as the scan more cheaply, and stop a record in vain now and then."""
         needles = None if self.patterns else needles_of(self.names, self.rules)
-        return (look_for(needles) if needles else None) or look_by(self.scan)
+        return (look_for(needles) if needles else None) or self.scan
+
+    @cached_property
+    def line_scan(self) -> Scan:
+        """Tell the same as the scan, of an encoded record; the interpreter's lock is kept where it can be."""
+        return (None if self.patterns else scan_for(self.gates)) or self.scan
 
     @cached_property
     def scan(self) -> Search:

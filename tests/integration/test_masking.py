@@ -20,6 +20,8 @@ import os, sys, threading
 from pipeline import context, start_pipeline
 
 secret = sys.argv[1]
+threads = [threading.Thread(target=threading.Event().wait, daemon=True) for _ in sys.argv if _ == "threads"]
+[thread.start() for thread in threads]
 pl = start_pipeline(sys.argv[2], max_record_bytes=4096)
 with context(user=f"ann {secret}"):
     pl.emit("call " + secret, password="hunter22hunter22", note=f"x {secret} y", durable=True)
@@ -33,7 +35,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 print(pl.health()["producer"]["masked"])
-if len(sys.argv) > 3:
+if "killed" in sys.argv:
     pl.flush()
     os.kill(os.getpid(), 9)
 pl.close()
@@ -65,10 +67,12 @@ def pipeline(site: Site, *arguments: str, stdin: str = "") -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("lanes", ["memory", "disk"])
-def test_no_byte_of_a_secret_leaves_its_process(site: Site, tmp_path: Path, lanes: str) -> None:
+@pytest.mark.parametrize(("lanes", "others"), [("memory", []), ("disk", []), ("memory", ["threads"])])
+def test_no_byte_of_a_secret_leaves_its_process(
+    site: Site, tmp_path: Path, lanes: str, others: list[str]
+) -> None:
     """Fields, contexts, action types, threads, forks, cut records: not in the queue, not in a file."""
-    printed = run(site, "killed", PIPELINE_LANES=lanes)
+    printed = run(site, "killed", *others, PIPELINE_LANES=lanes)
     assert "'github_token': 6" in printed
     assert "'name': 2" in printed
     assert not files_with(SECRET[4:20].encode(), tmp_path)
