@@ -15,6 +15,7 @@ Invariants
     D5  A file that failed an fsync, or a batch that cannot be completed, is cut where it was synced last, and
         what stood behind that is delivered again: under a cut mark when the file cannot be cut now.
     D7  A lane goes on in another file only when what it has in the one before is synced. test_power_model.py
+    D8  What has an entry in a manifest is published: no retreat cuts it.   property/test_simulation.py
     D6  A batch goes to the fallback only when everything before it is durable, so `durable` stays a prefix.
 The tests are crash/test_writer_killed.py (kills at every fail point) and property/test_delivery_model.py.
 """
@@ -278,8 +279,7 @@ class Pump:
         self._unsynced.setdefault(file.name, []).extend(intent.slices)
         self.apply(intent)
         if file.change() == FOREIGN:
-            self.days.settle(file, self.sync_now)
-            self._unsynced.pop(file.name, None)
+            self.days.settle(file, self._sync_to_leave)
             self.is_sync_wanted = True
 
     def apply(self, intent: Intent) -> None:
@@ -302,14 +302,11 @@ class Pump:
         """Return the file for so many bytes of a period, looked at; None when a deleted one is first."""
         while True:
             file = self.days.current(period)
-            change = self.days.settle(file, self.sync_now, coming)
+            change = self.days.settle(file, self._sync_to_leave, coming)
             if change == INTACT:
                 return file
-            if change != DELETED:
-                self._unsynced.pop(file.name, None)  # it was synced before it was left
-                self.sync()
-                continue
-            self._take_lost(file.name)
+            if change == DELETED:
+                self._take_lost(file.name)
             if self._lost:
                 return None
 
@@ -362,7 +359,11 @@ class Pump:
         batch = self.page.open_intent()
         if batch is not None and batch.file == file.name:  # what is there of it counts when it is whole
             file.synced_size = min(file.synced_size, batch.offset)
-        self._unsynced.pop(file.name, None)
+
+    def _sync_to_leave(self, file: DayFile) -> None:
+        """Sync a file that is left, and publish: who takes back must not cut it below its last entry."""
+        self.sync_now(file)
+        self.sync()
 
     def sync_now(self, file: DayFile) -> None:
         """Sync a file; if that fails, what is not durable has to be taken back, by a successor if need be."""
@@ -372,6 +373,9 @@ class Pump:
         except OSError:
             self.is_retreating = True
             raise
+        self._unsynced.pop(
+            file.name, None
+        )  # here: what follows may fail, and nobody syncs it once it is left
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]

@@ -56,6 +56,8 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     ):
         with page.syncing():
             _sync_files(pump, beat)
+            for file in pump.days.open.values():
+                file.sync()  # by itself, for its size: published with the positions, it is cut there one day
         pump.publish()
         return "page"
     by_files(pump, beat)

@@ -123,4 +123,31 @@ COMBINATIONS = (
         "../integration/test_recovery.py::test_a_page_that_was_damaged_in_a_sync_has_the_files_asked",
         (("pipeline/delivery/control.py", "(self._synced_turn > 0 and self.synced.records >= 0)", "True"),),
     ),
+    (
+        "size that a successor has synced not published",
+        f"{_WORLD}_what_a_successor_finishes_is_durable_in_one_piece",
+        (
+            (
+                "pipeline/delivery/recovery.py",
+                "                file.sync()  # by itself",
+                "                pass  # by itself",
+            ),
+        ),
+    ),
+    (
+        "full file left before it is published",
+        f"{_WORLD}_a_file_that_is_full_is_published_before_its_last_entry_is_written",
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "self.sync_now(file)\n        self.sync()\n",
+                "self.sync_now(file)\n",
+            ),
+        ),
+    ),
+    (
+        "file that is left waited for",
+        f"{_WORLD}_a_file_that_is_full_and_has_no_next_part_is_left_for_good",
+        (("pipeline/delivery/pump.py", "self.sync_now(file)\n        self.sync()\n", "file.sync()\n"),),
+    ),
 )

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from support.archive import DAYS, at_rest
 from support.nursery import nursery
-from support.packing import archive, content, day_files, drafts
+from support.packing import archive, day_files, drafts
+from support.unpacking import content
 
 import pipeline
 from pipeline.verification import account, verify

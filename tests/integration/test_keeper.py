@@ -11,7 +11,8 @@ import psutil
 import pytest
 from support.apps import App, Site
 from support.archive import DAYS, at_rest
-from support.packing import archive, content, day_files, drafts
+from support.packing import archive, day_files, drafts
+from support.unpacking import content
 from support.waiting import until
 
 from pipeline import launch

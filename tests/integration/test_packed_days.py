@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from support.packing import content, day_files, pack, when_reached
+from support.packing import day_files, pack, when_reached
 from support.rig import Rig
 from support.slices import A, make, row
+from support.unpacking import content
 
 from pipeline.delivery.replay import Replay
 from pipeline.errors import PackingRefused

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from support.archive import DAYS, at_rest
-from support.packing import SUFFIXES, archive, content, day_files, drafts, pack, small_pieces, when_reached
+from support.packing import SUFFIXES, archive, day_files, drafts, pack, small_pieces, when_reached
 from support.rig import Rig
+from support.unpacking import content
 
 from pipeline.cli.mask_search import Search
 from pipeline.errors import PackingRefused

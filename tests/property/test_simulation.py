@@ -2,9 +2,11 @@
 Delivery, fallback, replay and recovery with everything that goes wrong at once: each record is stored once.
 
 A world (tests/support/world.py) plays random scripts (tests/support/script.py): a volume that is full,
-read-only, unmounted, or fails its syncs, a fallback store that refuses, `pipeline replay-fallback` beside the
-writer, and any process interrupted or killed at any of its calls. Then all is made well, and every accepted
-record has to be in the files once, `pipeline verify` has no finding, and `pipeline account` balances.
+read-only, unmounted, or fails its syncs, a fallback store that refuses, files that are full, a clock that is
+set, `pipeline replay-fallback` and a keeper beside the writer, and any process interrupted or killed at any
+of its calls. Then all is made well, and every accepted record has to be once in the files, packed or not, or
+in those that a keeper let leave and the chain tells of; `pipeline verify` has no finding, and `pipeline
+account` balances.
 
 What it has found stands below as a script of its own. A failure shows its seed and the shortest script.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import script
@@ -33,9 +35,9 @@ _SHORTEN_SEC = 60.0
 """How long a script that fails is made shorter; the seed is told anyway."""
 
 
-def play(steps: Sequence[Step], *, is_point: bool = False, lanes: str = "memory") -> None:
+def play(steps: Sequence[Step], *, is_point: bool = False, **settings: Any) -> None:
     """Play a script in a world of its own, make all well, and judge."""
-    world = World(is_point=is_point, lanes=lanes)
+    world = World(is_point=is_point, **settings)
     try:
         world.play(steps)
         world.end()
@@ -50,23 +52,30 @@ def simulate(first: int, seconds: float, places: Sequence[str]) -> None:
     while time.monotonic() < end:
         number += 1
         dice = random.Random(number)
-        is_point, lanes = bool(dice.randrange(2)), dice.choice(places)
+        about = {"is_point": bool(dice.randrange(2)), "lanes": dice.choice(places), **_rotation(dice)}
         steps = script.make(dice, dice.choice(_LENGTHS))
-        trouble = _trouble(steps, is_point, lanes)
+        trouble = _trouble(steps, about)
         if trouble:
             late = time.monotonic() + _SHORTEN_SEC
             short = script.shortest(
                 steps,
-                lambda some: time.monotonic() < late and _trouble(some, is_point, lanes) == trouble,  # noqa: B023
+                lambda some: time.monotonic() < late and _trouble(some, about) == trouble,  # noqa: B023
             )
             shown = "".join(f"    {step},\n" for step in short)
-            pytest.fail(f"seed {number}, {is_point=}, {lanes=}: {trouble}\n{shown}")
+            pytest.fail(f"seed {number}, {about}: {trouble}\n{shown}")
 
 
-def _trouble(steps: Sequence[Step], is_point: bool, lanes: str) -> str:
+def _rotation(dice: random.Random) -> dict[str, Any]:
+    """Return how files are rotated and packed; half of the worlds have whole days."""
+    every = dice.choice(["day", "day", "day", "hour", "minute", "second"])
+    size = dice.choice([0, 0, 0.002, 0.01])
+    return {"rotate_every": every, "rotate_max_mb": size, "compression": dice.choice(["zstd", "gzip"])}
+
+
+def _trouble(steps: Sequence[Step], about: dict[str, Any]) -> str:
     """Return what kind of failure a script ends with, "" for none."""
     try:
-        play(steps, is_point=is_point, lanes=lanes)
+        play(steps, **about)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the script has found
         return f"{type(error).__name__}: {str(error).partition(':')[0][:60]}"
     return ""
@@ -90,6 +99,8 @@ def test_no_combination_of_troubles_loses_or_repeats_a_record_for_long(seed: int
 
 _BEGUN = (Step("emit", (0, 3, 30)), Step("work", (3, 11)))
 _ENDS = ("producer_closed", "producer_died")
+_WRITTEN = (*_BEGUN, Step("emit", (0, 3, 30)), Step("work", (1, 1)))
+"""And not synced."""
 _IN_FALLBACK = (*_BEGUN, Step("full", (0,)), Step("emit", (0, 3, 30)), Step("work", (6, 11)))
 
 
@@ -197,3 +208,23 @@ def test_nothing_is_published_before_the_files_can_be_asked(then: tuple[Step, ..
     dies = Step("work", (3, 11), "ftruncate", "late", meanwhile)
     broken = (Step("sync_errors", (1, 0)), Step("fallback", (2,)), Step("emit", (0, 3, 30)))
     play([*_BEGUN, *broken, dies, *then])
+
+
+def test_what_a_successor_finishes_is_durable_in_one_piece() -> None:
+    """The size of the file and how far lanes are: a sync that fails soon after cuts the one to the other."""
+    dies = Step("work", (1, 1), "writer.append.before", "killed")
+    fails = Step("work", (2, 11), "writer.intent.before", "", (Step("sync_errors", (1, 0)),))
+    play([*_BEGUN, Step("emit", (0, 3, 30)), dies, Step("emit", (0, 1, 0)), fails])
+
+
+def test_a_file_that_is_full_and_has_no_next_part_is_left_for_good() -> None:
+    """It is synced, and the volume refuses the next part for a moment; nobody waits for it afterwards."""
+    refused = Step("work", (1, 1), "writer.rotate.part", "", (Step("read_only", (1,)),))
+    play([*_WRITTEN, Step("emit", (0, 2, 2000)), refused], rotate_max_mb=0.002)
+
+
+def test_a_file_that_is_full_is_published_before_its_last_entry_is_written() -> None:
+    """The next writer cannot reach it, and takes back what is not published."""
+    dies = Step("work", (1, 1), "writer.manifest.after", "killed")
+    unseen = (Step("read_only", (1,)), Step("work", (1, 1)))
+    play([*_WRITTEN, Step("emit", (0, 2, 2000)), dies, *unseen], rotate_max_mb=0.002)

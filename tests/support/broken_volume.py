@@ -15,6 +15,8 @@ import shutil
 
 _open, _stat, _rename, _mkdir, _truncate = open, os.stat, os.rename, os.mkdir, os.truncate
 """As they are before anybody wraps them."""
+VOLUME_BYTES = 1 << 20
+"""How large it calls itself."""
 
 
 def refusal(number: int, place: str) -> OSError:
@@ -50,6 +52,15 @@ class BrokenVolume:
         """Whether nothing is wrong with it."""
         is_usable = self.is_mounted and not self.is_read_only and not self.forbidden
         return is_usable and self.room is None and not (self.write_errors or self.sync_errors)
+
+    @property
+    def free(self) -> int:
+        """What it calls free, in bytes."""
+        return VOLUME_BYTES // 2 if self.room is None else self.room
+
+    def give_back(self, size: int) -> None:
+        """Have room for so many bytes more: a file has gone."""
+        self.room = None if self.room is None else self.room + size
 
     def holds(self, path: str) -> bool:
         """Whether a path, or a descriptor's, leads to a file of the volume now."""

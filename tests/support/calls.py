@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from support.actors import path_of
-from support.broken_volume import refusal
+from support.broken_volume import VOLUME_BYTES, refusal
 
 from pipeline.host import files
 from pipeline.host.locks import RecordLock
@@ -39,6 +39,8 @@ class Calls:
     def __init__(self, home: str, volume: BrokenVolume, actors: Actors) -> None:
         self.fallback_trouble = ""
         """What is wrong with the fallback: "full", "locked" or "broken"."""
+        self.parting: Callable[[str], object] = lambda _: None
+        """Called with the path of a file on the volume before its name goes."""
         self._home = home
         self._volume = volume
         self._actors = actors
@@ -141,7 +143,18 @@ class Calls:
         with self._telling(name, "" if "dir_fd" in more else place):
             if place and self._volume.holds(place):
                 self._volume.check_change(place)
+                if name in ("unlink", "remove") and "dir_fd" not in more:
+                    self._part(place)
             return real(path, *arguments, **more)
+
+    def _part(self, place: str) -> None:
+        """Tell of a file whose name goes, and give its room back."""
+        try:
+            size = self._real["stat"](place).st_size
+        except FileNotFoundError:
+            return
+        self.parting(place)
+        self._volume.give_back(size)
 
     def _open_file(
         self, real: Callable[..., Any], path: Any, mode: str = "r", *more: Any, **options: Any
@@ -191,8 +204,11 @@ class Calls:
 
     def _statvfs(self, path: Any) -> os.statvfs_result:
         found: os.statvfs_result = self._real["statvfs"](path)
-        if self.fallback_trouble == "full" and "/fallback" in self._place(path):
+        place = self._place(path)
+        if self.fallback_trouble == "full" and "/fallback" in place:
             return os.statvfs_result((*found[:3], 0, 0, *found[5:]))
+        if place and self._volume.holds(place):
+            return os.statvfs_result((1, 1, VOLUME_BYTES, *[self._volume.free] * 2, *found[5:]))
         return found
 
     # The fallback store

@@ -13,6 +13,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from support.unpacking import content, one_form_each
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
@@ -51,8 +53,8 @@ class Verdict:
 
 
 def files_in(log_dir: Path) -> list[Path]:
-    """Return the files with records, renamed ones included."""
-    return sorted(path for path in log_dir.iterdir() if path.is_file() and ".jsonl" in path.name)
+    """Return the files with records, renamed ones included; of one that is just being packed one form."""
+    return one_form_each(path for path in log_dir.iterdir() if path.is_file() and ".jsonl" in path.name)
 
 
 def judge(
@@ -60,20 +62,21 @@ def judge(
     rows: Collection[Row],
     foreign: Collection[bytes] = (),
     *,
+    moved_to: Path | None = None,
     after_power_loss: bool = False,
     critical_every: int = 0,
 ) -> Verdict:
     """
     Compare the files with what producers were told.
 
-    `foreign` are whole lines that others wrote into our files. A power loss may take what came last of a
-    source, behind all that was told to be on the disk. Every `critical_every`th record of a source must not
-    be dropped.
+    `foreign` are whole lines that others wrote into our files; `moved_to` is where files go that leave. A
+    power loss may take what came last of a source, behind all that was told to be on the disk. Every
+    `critical_every`th record of a source must not be dropped.
     """
     verdict = Verdict()
     records = [
         (path.name, place, record)
-        for path in files_in(log_dir)
+        for path in [*files_in(log_dir), *(files_in(moved_to) if moved_to and moved_to.exists() else ())]
         for place, record in _records_of(path, foreign, verdict)
     ]
     dropped = _dropped(records, verdict)
@@ -97,7 +100,7 @@ def judge(
 def _records_of(
     path: Path, foreign: Collection[bytes], verdict: Verdict
 ) -> Iterable[tuple[int, dict[str, Any]]]:
-    data = path.read_bytes()
+    data = content(path)
     if data and not data.endswith(b"\n"):
         verdict.blame(f"{path.name} ends in the middle of a line", [data[-80:]])
     for place, line in enumerate(data.split(b"\n")[:-1], 1):

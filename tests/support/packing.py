@@ -1,12 +1,10 @@
 """Packing in tests: days that are over, packed at one go or interrupted, and what is in them."""
 
-import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zstandard
 from support.archive import write_days
 from support.rig import Rig
 
@@ -35,17 +33,6 @@ def pack(rig: Rig, name: str, compression: str = "zstd") -> Packing:
     for _ in run.steps():
         pass
     return run
-
-
-def content(path: Path) -> bytes:
-    """Return what a packed or plain file holds, unpacked by others than ours."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        return gzip.decompress(data)
-    if path.suffix == ".zst":
-        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
-            return stream.read()
-    return data
 
 
 def day_files(log_dir: Path) -> list[str]:

@@ -33,6 +33,7 @@ class Step(NamedTuple):
 
 _HOWS = ("killed", "killed", "half", "late", "", "")
 _INNER_MAX = 3
+_JUMPS_SEC = (-90_000, -3600, -70, -5, -1, 2, 70, 150, 3700, 90_000, 2_600_000)
 
 
 def make(dice: random.Random, length: int, without: Collection[str] = ()) -> list[Step]:
@@ -60,7 +61,7 @@ def _step(dice: random.Random, depth: int, without: Collection[str]) -> Step:
     return Step(name, numbers, at, dice.choice(_HOWS), inner)
 
 
-_INTERRUPTED = ("work", "stop", "command")
+_INTERRUPTED = ("work", "stop", "command", "keep")
 _MAKERS: dict[str, tuple[int, Callable[[random.Random], tuple[int, ...]]]] = {
     "emit": (
         24,
@@ -72,7 +73,9 @@ _MAKERS: dict[str, tuple[int, Callable[[random.Random], tuple[int, ...]]]] = {
     "stop": (1, lambda _: ()),
     "producer": (2, lambda _: ()),
     "end_producer": (2, lambda dice: (dice.randrange(9), dice.randrange(2))),
+    "keep": (9, lambda dice: (dice.randrange(6),)),
     "days": (2, lambda dice: (dice.choice([1, 1, 2, -1]),)),
+    "jump": (4, lambda dice: (dice.choice(_JUMPS_SEC),)),
     "full": (5, lambda dice: (dice.choice([0, 0, 100, 700, 2000, 6000]),)),
     "free": (2, lambda _: ()),
     "unmount": (4, lambda _: ()),

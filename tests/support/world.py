@@ -2,9 +2,9 @@
 A world for simulations: a rig whose volume breaks, whose fallback refuses, whose processes die at any call.
 
 It plays a script (tests/support/script.py), step by step. Other processes than the writer are played beside
-it: a `pipeline replay-fallback`, and a stand-in for a writer that hangs in a call. A step may be interrupted
-at any of its calls: other steps are played meanwhile, then the process goes on, or dies before the call, in
-the middle of it, or behind it.
+it: a `pipeline replay-fallback`, a keeper, and a stand-in for a writer that hangs in a call. A step may be
+interrupted at any of its calls: other steps are played meanwhile, then the process goes on, or dies before
+the call, in the middle of it, or behind it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from support import keeping
 from support.accounts import balance
 from support.actors import Actor, Actors
 from support.broken_volume import BrokenVolume
 from support.calls import Calls
+from support.departures import Departures
+from support.packing import drafts
 from support.rig import Killed, Rig, _drop_lanes
 from support.script import Step
+from support.unpacking import content, one_form_each
 
 from pipeline import launch
 from pipeline.cli import replay_run
@@ -28,6 +32,7 @@ from pipeline.cli.replay_run import StoreRun, scope_of
 from pipeline.delivery import backoff
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
+from pipeline.keeping import goodbyes
 from pipeline.queue import bell
 from pipeline.storage import fallback_file, fallback_places
 from pipeline.verification import verify
@@ -59,6 +64,8 @@ class World(Rig):
         self._commands = 0
         self._rung = b""
         self._next_tag = 0
+        self.kept: list[Any] = []
+        """What keepers have done."""
         super().__init__(**settings)
 
     # -- the steps of a script
@@ -76,6 +83,10 @@ class World(Rig):
             self.kill_writer()
         self.drain()
         self.judge()
+        self._do_keep(_PLAIN, 0)
+        assert not drafts(self.places.log_dir), "a keeper has left a copy that is not finished"
+        self.drain()
+        self.judge()
 
     def heal(self) -> None:
         """Make everything well."""
@@ -84,13 +95,22 @@ class World(Rig):
 
     def judge(self) -> None:
         """Compare what was accepted with what is there."""
+        left = self.departures.left()
+        assert not self.departures.untold(), f"left without a word: {self.departures.untold()}"
         there, accepted = self.tags(), Counter(self.tags_emitted)
         assert not accepted - there, f"lost: {sorted((accepted - there).elements())}"
         assert not there - accepted, f"twice: {sorted((there - accepted).elements())}"
         assert not any(scope_of(store, "") for store in self._stores()), "rows are left in the fallback store"
         report = verify(self.places.log_dir)
         assert report.ok, [finding.sentence for finding in report.findings]
-        balance(self)
+        expired = balance(self).sums["expired"]
+        assert expired == sum(map(len, left.values())), f"{expired} expired, and gone are {left}"
+
+    def lines(self) -> dict[str, list[bytes]]:
+        """Return the whole lines of each file, packed ones and those that a keeper has let go among them."""
+        paths = one_form_each(self.day_files())
+        found = {path.name: content(path).splitlines(keepends=True) for path in paths}
+        return found | self.departures.left()
 
     def _do_emit(self, _: Step, who: int, count: int, size: int) -> None:
         with self.actors.turn_of(self._producers):
@@ -141,19 +161,34 @@ class World(Rig):
 
     def _do_command(self, step: Step) -> None:
         """Run `pipeline replay-fallback`."""
+        self._beside(Actor(f"command {self._commands}"), step, self._replay_all)
+
+    def _do_keep(self, step: Step, which: int) -> None:
+        """Let a keeper pack what is sealed, and let leave what one of `LIMITS` has too much."""
+
+        def keep() -> None:
+            self.kept += keeping.run(self.places, self.settings, keeping.LIMITS[which])
+
+        self._beside(Actor("keeper"), step, keep)
+
+    def _beside(self, actor: Actor, step: Step, act: Callable[[], None]) -> None:
+        """Play another process than the writer, all its life."""
         if self._commands >= _COMMANDS_MAX:
             return
-        actor = Actor(f"command {self._commands}")
         self._arm(actor, step)
         self._commands += 1
         try:
             with self.actors.turn_of(actor):
-                self._replay_all()
+                act()
         except Killed:
             pass
         finally:
             self._commands -= 1
             self.actors.bury(actor, self._is_closed_by_kernel)
+
+    def _do_jump(self, _: Step, seconds: int) -> None:
+        """Set the wall clock."""
+        self.clock.wall_ns += seconds * clock.NANO
 
     def _do_days(self, _: Step, days: int) -> None:
         self.clock.wall_ns += days * DAY_SEC * clock.NANO
@@ -300,6 +335,7 @@ class World(Rig):
             self.places.log_dir.mkdir()
         self.volume = BrokenVolume(str(self.places.log_dir if self._is_point else self.disk))
         self.synced = self.volume.synced
+        self.departures = Departures(self.places, self._names_of_log_dir())
         super()._put_in_place()
         change = self.patch.setattr
         change(launch, "writer_pid", lambda _: self._pid_of_writer())
@@ -307,12 +343,19 @@ class World(Rig):
         change(backoff, "random", random.Random(1))
         change(fallback_file, "FALLBACK_BUSY_SEC", 0.0)
         change(replay_run, "_STANDSTILL_SEC", 3.0)
+        change(goodbyes, "PATIENCE_SEC", 2.0)
+        change(goodbyes, "_POLL_SEC", 0.2)
         letters = random.Random(2)
         change(os, "urandom", letters.randbytes)
 
     def _change_system_calls(self, change: Callable[..., None]) -> None:
         self.calls = Calls(str(self.home), self.volume, self.actors)
+        self.calls.parting = self.departures.see
         self.calls.put_in_place(change)
+
+    def _names_of_log_dir(self) -> set[str]:
+        point, place = self.volume.point, str(self.places.log_dir)
+        return {place, f"{point}.away{place.removeprefix(point)}"}
 
     def _pid_of_writer(self) -> int | None:
         is_there = self.writer is not None or not self._may_start()
@@ -327,10 +370,10 @@ class World(Rig):
         if how:
             self.actors.die(name)
 
-    def _sleep(self, seconds: float) -> None:
-        """While a command waits, the writer works."""
-        super()._sleep(seconds)
-        if self.actors.current.name.startswith("command") and self.writer is not None:
+    def _slept(self, seconds: float) -> None:
+        """While a command or a keeper waits, the writer works."""
+        super()._slept(seconds)
+        if self.actors.current.name.startswith(("command", "keeper")) and self.writer is not None:
             with self.actors.turn_of(self.actors.nobody), self._writing(_PLAIN):
                 self._turn()
 
