@@ -239,8 +239,9 @@ class Lanes:
 
     def _adopt(self, lane: WatchedLane, directory: Path) -> None:
         if self._is_own(lane.producer):
-            lane.tailer.directories.append(directory)
-            lane.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC)
+            with suppress(OSError):  # the next look tries again
+                lane.position_fds[directory] = os.open(directory / "position", os.O_RDWR | os.O_CLOEXEC)
+                lane.tailer.directories.append(directory)
             return
         durable = self.durable_of(lane.producer) if self.durable_of else None
         lane.adopt_directory(directory, durable)

@@ -228,3 +228,9 @@ def test_a_file_that_is_full_is_published_before_its_last_entry_is_written() -> 
     dies = Step("work", (1, 1), "writer.manifest.after", "killed")
     unseen = (Step("read_only", (1,)), Step("work", (1, 1)))
     play([*_WRITTEN, Step("emit", (0, 2, 2000)), dies, *unseen], rotate_max_mb=0.002)
+
+
+def test_a_writer_whose_own_lane_is_on_a_volume_that_refuses_works_all_the_same() -> None:
+    """It has just made that lane, and cannot open it."""
+    refused = Step("work", (1, 1), "writer.page.created", "", (Step("read_only", (1,)),))
+    play([*_BEGUN, Step("kill"), Step("emit", (0, 1, 0)), refused], lanes="disk")
