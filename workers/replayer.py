@@ -60,6 +60,8 @@ class Replayer:
 
     def _piece(self) -> int:
         writer = self._writer
+        if self._run is not None and not self._run.is_of(writer.days.manifests):
+            self._end()
         if self._run is None:
             self._run = Replay(
                 writer.fallback,
@@ -90,8 +92,12 @@ class Replayer:
         self._has_failed = False
 
     def _finish(self) -> None:
-        if self._run is not None:
-            self._ended += self._run.done
-            self._run = None
+        self._end()
         self._writer.pump.retreat.has_rows = False
         self._writer.announcer.replayed(self._writer.fallback)
+
+    def _end(self) -> None:
+        if self._run is not None:
+            self._ended += self._run.done
+            self._run.close()
+            self._run = None

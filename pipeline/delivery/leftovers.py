@@ -100,6 +100,8 @@ class Leftovers:
 
     def step(self, bytes_max: int, days: Days) -> int:
         """Replay one piece of one of them; how many records it had. OSError, FallbackError."""
+        if self._open is not None and not self._open[1].is_of(days.manifests):
+            self.close()
         self._open = self._open or self._next(days)
         if self._open is None:
             return 0

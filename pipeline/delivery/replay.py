@@ -91,6 +91,14 @@ class Replay:
         """What this run has done, as health counts it: "replayed" records, "quarantined" rows."""
         return Counter(replayed=self.records, quarantined=self.quarantined)
 
+    def is_of(self, manifests: Manifests) -> bool:
+        """
+        Whether it writes these manifests.
+
+        A writer has others, perhaps of another instance, when it has lost the append lock and had it again.
+        """
+        return self._manifests is manifests
+
     def step(self, bytes_max: int) -> int:
         """
         Replay one piece of about `bytes_max`; how many records left the store, 0 when nothing is left to do.

@@ -66,6 +66,7 @@ class Days:
     def use(self, instance: str) -> None:
         """Write the files of this instance from now on: the append lock was had late."""
         self.instance = instance
+        self.manifests.retire()
         self.manifests = self._new_manifests()
 
     def _new_manifests(self) -> Manifests:

@@ -13,6 +13,7 @@ A manifest that cannot be written never holds up a delivery: entries wait, and `
 Invariants
     M4  A block is in the draft before its bytes are in the file: a kill leaves nothing unexplained.
     M5  Nothing beyond the file's `synced_size` gets an entry.
+    M7  One of these extends a chain: an older one of the same process is retired.  property/test_simulation.py
 The tests are integration/test_manifest.py.
 """
 
@@ -183,6 +184,10 @@ class Manifests:
             raise OSError(errno.EBUSY, "the file is being written", name)
         self._open_chain().extend(name, [entry])
 
+    def retire(self) -> None:
+        """Write nothing any more, whoever still has this: the chain goes on in other hands."""
+        self._check_volume = _refuse
+
     def store_catalog(self, *, is_last: bool = False) -> None:
         """Write the catalog anew; not again at once where that takes long, unless it is the last time."""
         began = clock.monotonic()
@@ -311,3 +316,7 @@ class Manifests:
             if not block.rebuilt
         ]
         self._draft.keep(states)
+
+
+def _refuse() -> None:
+    raise OSError(errno.ESTALE, "the append lock was lost, and had again by somebody who goes on")

@@ -150,4 +150,23 @@ COMBINATIONS = (
         f"{_WORLD}_a_file_that_is_full_and_has_no_next_part_is_left_for_good",
         (("pipeline/delivery/pump.py", "self.sync_now(file)\n        self.sync()\n", "file.sync()\n"),),
     ),
+    (
+        "replay goes on with manifests that are over",
+        f"{_WORLD}_a_replay_goes_on_in_the_chain_of_who_has_the_append_lock_again",
+        (
+            ("workers/replayer.py", "not self._run.is_of(writer.days.manifests)", "False"),
+            ("pipeline/storage/days.py", "        self.manifests.retire()\n", ""),
+        ),
+    ),
+    (
+        "own lane that cannot be opened ends a writer",
+        f"{_WORLD}_a_writer_whose_own_lane_is_on_a_volume_that_refuses_works_all_the_same",
+        (
+            (
+                "pipeline/queue/lanes.py",
+                "            with suppress(OSError):  # the next look tries again",
+                "            if directory:",
+            ),
+        ),
+    ),
 )

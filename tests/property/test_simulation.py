@@ -234,3 +234,9 @@ def test_a_writer_whose_own_lane_is_on_a_volume_that_refuses_works_all_the_same(
     """It has just made that lane, and cannot open it."""
     refused = Step("work", (1, 1), "writer.page.created", "", (Step("read_only", (1,)),))
     play([*_BEGUN, Step("kill"), Step("emit", (0, 1, 0)), refused], lanes="disk")
+
+
+def test_a_replay_goes_on_in_the_chain_of_who_has_the_append_lock_again() -> None:
+    """It had begun when the volume went away; the writer stands back, and opens its manifests anew later."""
+    waits = (Step("fallback", (2,)), Step("free"), Step("work", (4, 50)))
+    play([*_IN_FALLBACK, *waits, Step("unmount"), Step("work", (2, 11))], is_point=True)
