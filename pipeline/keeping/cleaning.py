@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
-from pipeline.keeping import counts, from_settings, inventory, packing
+from pipeline.keeping import counts, from_settings, inventory, last_words, packing
 from pipeline.keeping.forecast import outlook
 from pipeline.keeping.goodbyes import Goodbyes
 from pipeline.keeping.leaving import leave
 from pipeline.keeping.plan import Leave, Pack, foreseen, plan
 from pipeline.keeping.seals import Seals
+from pipeline.limits import MIB
 from pipeline.storage import holding
 from pipeline.storage.catalog import counts_path
 from pipeline.storage.directories import Access
@@ -32,15 +33,19 @@ from pipeline.storage.grip import Grip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pipeline.keeping.forecast import Outlook
     from pipeline.keeping.inventory import Kept
     from pipeline.keeping.plan import Limits, Step
     from pipeline.paths import Places
     from pipeline.settings import Settings
+    from pipeline.storage.manifest import Entry
 
 _AT_ONCE: Final = 16
 """Files that leave in one step: their entries are asked for together."""
+_BYTES_AT_ONCE: Final = 64 * MIB
+"""What is read for their last words before the first of them gives its room back."""
 PACKED: Final = "packed"
 UNPACKED_COPY: Final = "unpacked copy removed"
 _OPEN: Final = "somebody has it open to append"
@@ -196,7 +201,7 @@ class Cleaner:
         """Have them told, and let those go that are; nobody may append to one meanwhile."""
         with ExitStack() as stack:
             held = {step.file.name: step for step in steps if self._is_held(step.file, stack)}
-            told, trouble = self._said({name: step.reason for name, step in held.items()}, steps[0])
+            told, trouble = self._said(held, steps[0])
             return [
                 self._left(step)
                 if step.file.name in told
@@ -204,10 +209,15 @@ class Cleaner:
                 for step in steps
             ]
 
-    def _said(self, leaving: Mapping[str, str], first: Leave) -> tuple[set[str], str]:
+    def _said(self, leaving: Mapping[str, Leave], first: Leave) -> tuple[set[str], str]:
         """Have entries written; return the names that have one, and why the others have none."""
+
+        def words_of(name: str, manifest: Path) -> Entry:
+            return last_words.of(self._places.log_dir / leaving[name].file.files[0], manifest, self._beat)
+
+        reasons = {name: step.reason for name, step in leaving.items()}
         try:
-            told = self._goodbyes.say(leaving, first.file.day.instance) if leaving else set()
+            told = self._goodbyes.say(reasons, first.file.day.instance, words_of) if leaving else set()
         except OSError as error:
             return set(), str(error)
         return told, _UNSAID
@@ -246,8 +256,12 @@ def _now_sec() -> float:
 def _together(steps: Sequence[Step]) -> list[Leave]:
     """Return the first steps that can be told at once: files of one instance that leave."""
     found: list[Leave] = []
+    size = 0
     for step in steps[:_AT_ONCE]:
         if isinstance(step, Pack) or (found and step.file.day.instance != found[0].file.day.instance):
+            break
+        size += step.file.size
+        if found and size > _BYTES_AT_ONCE:
             break
         found.append(step)
     return found

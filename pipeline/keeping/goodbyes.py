@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipeline.paths import Places
     from pipeline.storage.directories import Access
+    from pipeline.storage.manifest import Entry
 
 DIRECTORY: Final = "goodbyes"
 """Where in the runtime directory the requests are, `NAME.json` each: the entry that is asked for."""
@@ -52,19 +53,30 @@ class Goodbyes:
         """Return why the manifest says that a file has left, empty when it does not."""
         return departed.cause_of(self._manifest(name))
 
-    def say(self, leaving: Mapping[str, str], instance: str) -> set[str]:
+    def say(
+        self,
+        leaving: Mapping[str, str],
+        instance: str,
+        words_of: Callable[[str, Path], Entry] = lambda _name, _manifest: {},
+    ) -> set[str]:
         """
         Have entries written for files of one instance, each with its cause; return the names that have one.
 
+        `words_of` is asked what the entry of a file says besides, by name and manifest.
         OSError when the disk refuses. A name that is missing in the answer stays: nobody could write its
         entry, or its writer says that it is in use.
         """
         asked = {name: cause for name, cause in leaving.items() if not self.told(name)}
-        if asked and not self._say_here(asked, instance) and instance == own_instance(self._places):
-            self._ask_writer(asked)
+        entries = {name: self._entry(name, cause, words_of) for name, cause in asked.items()}
+        if asked and not self._say_here(entries, instance) and instance == own_instance(self._places):
+            self._ask_writer(entries)
         return {name for name in leaving if self.told(name)}
 
-    def _say_here(self, asked: Mapping[str, str], instance: str) -> bool:
+    def _entry(self, name: str, cause: str, words_of: Callable[[str, Path], Entry]) -> Entry:
+        manifest = self._manifest(name)
+        return departed.entry_for(manifest, cause, words_of(name, manifest))
+
+    def _say_here(self, entries: Mapping[str, Entry], instance: str) -> bool:
         """Write the entries with the append lock, if nobody has it."""
         lock = lock_of(self._places, instance)
         try:
@@ -72,23 +84,23 @@ class Goodbyes:
                 return False
             known = catalog.load(self._places.log_dir, instance).get("head", "")
             chain = Chain(self._places.belongings_dir, instance, known, self._access)
-            for name, cause in asked.items():
+            for name, entry in entries.items():
                 failpoint.reach("leave.told.before")
-                chain.extend(name, [departed.entry_for(self._manifest(name), cause)])
+                chain.extend(name, [entry])
             with suppress(OSError):  # the next one says it; a full disk must not keep files from going
                 catalog.store(self._places.log_dir, chain)
         finally:
             lock.close()
         return True
 
-    def _ask_writer(self, asked: Mapping[str, str]) -> None:
+    def _ask_writer(self, entries: Mapping[str, Entry]) -> None:
         """Leave requests for the writer, and wait until it has dealt with them."""
         directory = self._places.runtime(DIRECTORY)
-        requests = {name: directory / f"{name}.json" for name in asked}
+        requests = {name: directory / f"{name}.json" for name in entries}
         try:
             files.make_private(directory)
             for name, path in requests.items():
-                files.write_json(path, departed.entry_for(self._manifest(name), asked[name]))
+                files.write_json(path, entries[name])
             failpoint.reach("leave.asked")
             bell.ring(self._places)
             self._wait_for(list(requests.values()))

@@ -177,8 +177,8 @@ def _packed(
 ) -> Iterator[Pack]:
     """Yield what is packed, by age or because of pressure; what is half done is finished in any case."""
     for kept in staying:
-        if not kept.is_plain or kept.name in unpackable:
-            continue
+        if not kept.is_plain or not kept.size or kept.name in unpackable:
+            continue  # there is nothing in a part that was made and never written to
         if len(kept.sizes) > 1:
             yield Pack(kept, AGE)
             continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.host import files
 from pipeline.storage import naming
-from pipeline.storage.manifest import BLOCK, EXPIRED, SUFFIX, last_entry, parsed
+from pipeline.storage.manifest import BLOCK, CUT, EXPIRED, SUFFIX, last_entry, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -27,13 +27,20 @@ def cause_of(manifest: Path) -> str:
     return str(entry.get("cause") or EXPIRED) if entry.get("kind") == EXPIRED else ""
 
 
-def entry_for(manifest: Path, cause: str) -> Entry:
-    """Return the entry for a file that is going to leave; `records` and `length` are what is proven of it."""
+def entry_for(manifest: Path, cause: str, words: Entry | None = None) -> Entry:
+    """
+    Return the entry for a file that is going to leave; `records` and `length` are what is known of it.
+
+    `words` are what only the file itself says (`keeping/last_words`): `producers`, `told`.
+    """
     records = length = 0
     for block in _blocks(manifest):
         records += int(block.get("lines", 0))
         length = max(length, int(block["offset"]) + int(block["length"]))
-    return {"kind": EXPIRED, "offset": 0, "length": length, "cause": cause, "records": records}
+    words = words or {}
+    ranges = [pair for pairs in words.get("producers", {}).values() for pair in pairs]
+    records += sum(last - first + 1 for first, last in ranges)
+    return {"kind": EXPIRED, "offset": 0, "length": length, "cause": cause, "records": records, **words}
 
 
 def requested(found: dict[str, object]) -> Entry | None:
@@ -41,7 +48,21 @@ def requested(found: dict[str, object]) -> Entry | None:
     records, length, cause = found.get("records"), found.get("length"), found.get("cause")
     if found.get("kind") != EXPIRED or type(records) is not int or type(length) is not int or not cause:
         return None
-    return {"kind": EXPIRED, "offset": 0, "length": length, "cause": str(cause), "records": records}
+    entry = {"kind": EXPIRED, "offset": 0, "length": length, "cause": str(cause), "records": records}
+    words = ("producers", "told")
+    return entry | {name: found[name] for name in words if isinstance(found.get(name), dict)}
+
+
+def covered(manifest: Path) -> list[tuple[int, int]]:
+    """Return the stretches [first, last] of bytes of a file that blocks tell of."""
+    found: list[tuple[int, int]] = []
+    for entry in _entries(manifest):
+        offset, length = int(entry.get("offset", 0)), int(entry.get("length", 0))
+        if entry["kind"] == CUT:
+            found = [known for known in found if known[1] < offset]
+        elif entry["kind"] == BLOCK and length:
+            found.append((offset, offset + length - 1))
+    return found
 
 
 def files_of(manifests: Path) -> list[str]:
@@ -69,17 +90,21 @@ def numbers_of(
         if naming.period_of(name) not in periods or not cause_of(path):
             continue
         beat()
-        for block in _blocks(path):
-            for producer, stretches in block.get("producers", {}).items():
+        for entry in _entries(path):
+            for producer, stretches in entry.get("producers", {}).items():
                 if producer in found:
                     found[producer].update(*(range(first, last + 1) for first, last in stretches))
     return found
 
 
 def _blocks(manifest: Path) -> Iterator[Entry]:
+    return (entry for entry in _entries(manifest) if entry["kind"] == BLOCK)
+
+
+def _entries(manifest: Path) -> Iterator[Entry]:
     try:
         lines = manifest.read_bytes().split(b"\n")[:-1]
     except (FileNotFoundError, NotADirectoryError):
         return
     entries = (parsed(line) for line in lines)
-    yield from (entry for entry in entries if entry and entry["kind"] == BLOCK)
+    yield from (entry for entry in entries if entry)

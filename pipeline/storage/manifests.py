@@ -13,7 +13,7 @@ A manifest that cannot be written never holds up a delivery: entries wait, and `
 Invariants
     M4  A block is in the draft before its bytes are in the file: a kill leaves nothing unexplained.
     M5  Nothing beyond the file's `synced_size` gets an entry.
-    M7  One of these extends a chain: an older one of the same process is retired.  property/test_simulation.py
+    M7  One of these extends a chain; an older one of the process is retired.   property/test_simulation.py
 The tests are integration/test_manifest.py.
 """
 

@@ -234,9 +234,10 @@ class _Books:
 
     def take_expired(self, known: Mapping[str, Coverage], there: set[str]) -> None:
         for coverage in (known[name] for name in known.keys() - there):
-            for block in coverage.blocks if coverage.expired is not None else ():
-                for producer, ranges in block.producers.items():
-                    self._of(producer).expired += ranges
+            for producer, pair in coverage.stretches() if coverage.expired is not None else ():
+                self._of(producer).expired.append(pair)
+            for record in coverage.told():
+                self.testimony.hear(record, _NOWHERE, is_settled=True)
 
     def closed(self, before: Emitted, after: Emitted) -> tuple[Balance, ...]:
         """Return the balance of every producer that anything is known of."""
@@ -264,7 +265,7 @@ class _Books:
         if end is not None:
             return end.last, "stream"
         stopped = self.testimony.stopped.get(producer)
-        there = max((last for _, last in [*held.stored, *held.fallback]), default=0)
+        there = max((last for _, last in [*held.stored, *held.expired, *held.fallback]), default=0)
         return (stopped, "stream") if stopped is not None and stopped == there else None
 
     def _take_testimony(self) -> None:

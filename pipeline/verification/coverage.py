@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.verification.entries import Block, block_of, is_count
+from pipeline.verification.entries import Block, block_of, is_count, producers_of
 from pipeline.verification.files import NAME
 from pipeline.verification.findings import Finding, Kind
+from pipeline.verification.testimony import heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pipeline.verification.chain import Chain
     from pipeline.verification.entries import Entry
@@ -38,9 +39,19 @@ class Coverage:
 
     @property
     def records(self) -> int:
-        """How many records the blocks have."""
-        ranges = [pair for block in self.blocks for pairs in block.producers.values() for pair in pairs]
-        return sum(last - first + 1 for first, last in ranges)
+        """How many records it tells of."""
+        return sum(last - first + 1 for _, (first, last) in self.stretches())
+
+    def stretches(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield (producer, [first, last]) of all numbers: those in blocks, and others of a file that left."""
+        rest = producers_of((self.expired or {}).get("producers")) or {}
+        for producers in (*(block.producers for block in self.blocks), rest):
+            for producer, ranges in producers.items():
+                yield from ((producer, pair) for pair in ranges)
+
+    def told(self) -> Iterator[dict[str, Any]]:
+        """Yield what records in a file that left have said of producers, as such records."""
+        return heard((self.expired or {}).get("told"))
 
 
 def coverages(chains: Iterable[Chain], findings: Findings) -> dict[str, Coverage]:

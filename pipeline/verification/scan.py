@@ -75,10 +75,11 @@ class Scan:
             self._judge_size(sheet, sheet.coverage.end)
 
     def excuse(self, coverage: Coverage) -> None:
-        """Take the numbers in a file that retention has deleted as stored: they were."""
+        """Take the numbers in a file that has left as stored: they were; and what it said of producers."""
         place = Place(0, 1, 0, 0)
-        stretches = [(p, pair) for block in coverage.blocks for p, r in block.producers.items() for pair in r]
-        for producer, (first, last) in stretches:
+        for record in coverage.told():
+            self.testimony.hear(record, place, is_settled=False)
+        for producer, (first, last) in coverage.stretches():
             if producer in self.testimony.ends:  # its end may be told in a later file than its last record
                 self.producers.setdefault(producer, Numbers(producer))
             known = self.producers.get(producer)

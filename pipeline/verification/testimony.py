@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pipeline.verification.ranges import joined, minus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pipeline.verification.chain import Chain
     from pipeline.verification.lines import Place
@@ -22,6 +22,9 @@ QUARANTINED: Final = "quarantined"
 
 TELLING: Final = frozenset({CLOSED, DIED, DROPPED, STOPPED, QUARANTINED})
 """The action types that say something about a producer."""
+_NUMBERS: Final = {CLOSED: "last_action_number", DIED: "last_action_number", STOPPED: "action_number"}
+"""What of such a record counts, beside the producer that it is about."""
+_GONE: Final = ("reason", "first_action_number", "last_action_number", "kept")
 
 
 class End(NamedTuple):
@@ -103,3 +106,43 @@ class Testimony:
         if known is None or last > known.last:
             self.ends[subject] = End(record["action_type"], last, place, is_settled)
         return ""
+
+
+def said_of(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """
+    Return what telling records say, short, for an entry that outlives them.
+
+    `{action_type: {producer: number}}` of ends, `{action_type: [[producer, reason, first, last, kept], …]}`
+    of what had numbers and is gone.
+    """
+    found: dict[str, Any] = {}
+    for record in records:
+        kind = record["action_type"]
+        producer = record.get("producer" if kind == STOPPED else "subject")
+        if kind in _NUMBERS:
+            found.setdefault(kind, {})[producer] = record.get(_NUMBERS[kind])
+        elif "first_action_number" in record:
+            found.setdefault(kind, []).append([producer, *(record.get(name) for name in _GONE)])
+    return found
+
+
+def heard(said: object) -> Iterator[dict[str, Any]]:
+    """Yield records that say what `said_of` has returned; nothing for what is something else."""
+    for kind, about in said.items() if isinstance(said, dict) else ():
+        if kind in _NUMBERS and isinstance(about, dict):
+            for producer, number in ((one, last) for one, last in about.items() if type(last) is int):
+                record = {"action_type": kind, "producer": producer, "subject": producer, "action_number": 0}
+                yield record | {_NUMBERS[kind]: number}
+        elif kind in TELLING and isinstance(about, list):
+            for row in about:
+                if isinstance(row, list) and len(row) == 1 + len(_GONE):
+                    values = {
+                        name: value for name, value in zip(_GONE, row[1:], strict=True) if value is not None
+                    }
+                    yield {
+                        "action_type": kind,
+                        "producer": "",
+                        "action_number": 0,
+                        "subject": row[0],
+                        **values,
+                    }

@@ -21,7 +21,7 @@ RETENTION = (
             ),
             (
                 "pipeline/keeping/goodbyes.py",
-                "        if asked and not self._say_here(asked, instance) and",
+                "        if asked and not self._say_here(entries, instance) and",
                 "        if False and",
             ),
         ),
@@ -132,5 +132,10 @@ RETENTION = (
                 "self._settings.timezone",
             ),
         ),
+    ),
+    (
+        "file leaves without its last words",
+        _LEAVING + "an_end_is_known_when_the_file_that_told_it_has_left",
+        ((_CLEANER, "reasons, first.file.day.instance, words_of)", "reasons, first.file.day.instance)"),),
     ),
 )

@@ -133,3 +133,19 @@ def test_a_manager_of_the_day_packs_deletes_and_uploads(rig: Rig) -> None:
     assert (second["files"], second["uploaded"], second["not_uploaded"]) == ([], [f"{NAMES[1]}.gz"], {})
     assert sent == ["refused", f"{NAMES[2]}.gz", f"{NAMES[1]}.gz"]
     check(rig)
+
+
+def test_an_end_is_known_when_the_file_that_told_it_has_left(rig: Rig) -> None:
+    """And nothing else tells it: a stand-in cannot reach the register, a full disk refuses it."""
+    write_days(rig, 1)
+    other = rig.producer()
+    rig.emit(other, 9000)
+    rig.close_producer(other)
+    rig.drain()
+    (rig.places.state_dir / "ended_producers").unlink()
+    rig.pass_time(DAY_SEC)
+    write_days(rig, 2)
+    assert clean(rig, max_files=1)[0] == NAMES[0]
+    check(rig)
+    end(rig)
+    assert not verify(rig.places.log_dir).open

@@ -240,3 +240,9 @@ def test_a_replay_goes_on_in_the_chain_of_who_has_the_append_lock_again() -> Non
     """It had begun when the volume went away; the writer stands back, and opens its manifests anew later."""
     waits = (Step("fallback", (2,)), Step("free"), Step("work", (4, 50)))
     play([*_IN_FALLBACK, *waits, Step("unmount"), Step("work", (2, 11))], is_point=True)
+
+
+def test_what_no_entry_tells_of_is_told_when_its_file_leaves() -> None:
+    """A command could not begin the manifest of what it replayed; by its age the file leaves."""
+    fails = (Step("kill"), Step("heal"), Step("sync_errors", (1, 0)), Step("command"))
+    play([*_IN_FALLBACK, *fails, Step("days", (2,)), Step("keep", (3,))])

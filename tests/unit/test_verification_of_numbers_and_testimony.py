@@ -127,3 +127,66 @@ def test_findings_are_all_counted_but_not_all_kept() -> None:
     _, findings = enter([[1] * 5000])
     assert findings.counts[Kind.REPEATED] == 4999
     assert len(findings.kept) == 1000
+
+
+_RECORDS = [
+    {
+        "action_type": "producer_closed",
+        "producer": "w",
+        "action_number": 3,
+        "subject": "a",
+        "last_action_number": 7,
+    },
+    {
+        "action_type": "producer_died",
+        "producer": "w",
+        "action_number": 4,
+        "subject": "b",
+        "last_action_number": 2,
+    },
+    {"action_type": "pipeline_stopped", "producer": "w", "action_number": 9, "reason": "idle"},
+    {
+        "action_type": "records_dropped",
+        "producer": "w",
+        "action_number": 5,
+        "subject": "a",
+        "reason": "drop_oldest",
+        "first_action_number": 2,
+        "last_action_number": 6,
+        "kept": [4],
+    },
+    {
+        "action_type": "quarantined",
+        "producer": "w",
+        "action_number": 6,
+        "subject": "b",
+        "first_action_number": 1,
+        "last_action_number": 1,
+        "file": "x",
+    },
+]
+
+
+def test_what_records_say_outlives_them_unchanged() -> None:
+    """In the entry of a file that has left; what had no numbers is in no balance, and is left out."""
+    refused = {
+        "action_type": "records_dropped",
+        "producer": "w",
+        "action_number": 1,
+        "subject": "a",
+        "count": 3,
+    }
+    direct, later = testimony.Testimony(), testimony.Testimony()
+    for record in _RECORDS:
+        assert not direct.hear(record, Place(0, 1, 0, 0), is_settled=True)
+    for record in testimony.heard(testimony.said_of([*_RECORDS, refused])):
+        assert not later.hear(record, Place(0, 1, 0, 0), is_settled=True)
+    assert vars(later) == vars(direct)
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], {"producer_closed": 3}, {"records_dropped": [[1], 2]}, {"x": {"a": 1}}]
+)
+def test_what_says_nothing_is_passed_over(said: object) -> None:
+    """An entry may be forged, or of a later release."""
+    assert not list(testimony.heard(said))
