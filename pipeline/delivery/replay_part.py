@@ -113,7 +113,8 @@ def create(grip: Grip, instance: str, period: str, settings: Settings, *, may_ta
     had = departed.files_of(manifest.directory_of(log_dir / BELONGINGS))
     day = naming.next_replay_part(log_dir, instance, period, had)
     left = log_dir / str(day._replace(part=day.part - 1))
-    if may_take_empty and left.is_file() and not left.stat().st_size:
+    # The one before the first is no part: it has the name of the file that live records go to.
+    if may_take_empty and day.part > 1 and left.is_file() and not left.stat().st_size:
         day = day._replace(part=day.part - 1)
     path = log_dir / str(day)
     part = _shared(grip, path, os.open(path, files.APPEND | os.O_NOFOLLOW, settings.file_mode))

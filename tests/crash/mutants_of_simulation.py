@@ -169,4 +169,9 @@ COMBINATIONS = (
             ),
         ),
     ),
+    (
+        "empty file of live records taken for a part",
+        "../unit/test_replay.py::test_an_empty_file_of_live_records_is_no_part_of_a_replay",
+        (("pipeline/delivery/replay_part.py", "may_take_empty and day.part > 1", "may_take_empty"),),
+    ),
 )

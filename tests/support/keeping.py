@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 LIMITS = (
     Limits(pack_after_sec=0.0),
-    Limits(pack_after_sec=0.0, max_files=3),
-    Limits(max_files=2),
+    Limits(pack_after_sec=0.0, max_files=2),
+    Limits(max_files=1),
     Limits(pack_after_sec=100.0, retention_sec=3600.0),
     Limits(pack_after_sec=1e9, max_total_bytes=6000),
     Limits(pack_after_sec=1e9, min_free_bytes=4000),

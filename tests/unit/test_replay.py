@@ -73,6 +73,16 @@ def records(producer: str, first: int, last: int) -> set[tuple[str, int]]:
     return {(producer, number) for number in range(first, last + 1)}
 
 
+def test_an_empty_file_of_live_records_is_no_part_of_a_replay(site) -> None:
+    """It was made, and its first batch refused; its writer would cut there what a replay put into it."""
+    live = site.log_dir / f"{DAY}.jsonl"
+    live.touch()
+    site.store.store([row(A, 1, 2)], {})
+    assert site.run().records == 2
+    assert live.read_bytes() == b""
+    assert (site.log_dir / f"{DAY}.r1.jsonl").stat().st_size > 0
+
+
 def test_rows_come_into_parts_of_their_own_days(site) -> None:
     """Each day gets a part of replay's, in the order of the store; live files are not touched."""
     (site.log_dir / f"{DAY}.jsonl").write_bytes(lines(A, 1, 2))
