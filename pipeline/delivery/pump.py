@@ -109,8 +109,7 @@ class Pump:
         """
         Finish the batch whose intent is open, if there is one.
 
-        False when its file is not what it was: the files have to be asked then. OSError when it still
-        refuses.
+        False when its file is not what it was: the files have to be asked then. OSError when it refuses.
         """
         intent = self.page.open_intent()
         if intent is None:
@@ -142,16 +141,20 @@ class Pump:
 
     def sync(self) -> None:
         """Make durable what is written, publish, release. OSError: all behind the last sync is in doubt."""
+        if self._sync_and_publish():
+            self.days.manifests.publish(self.days.open.values())
+
+    def _sync_and_publish(self) -> bool:
         self.require_settled()
         if self.needs_files:
-            return  # how far lanes are written is a dead writer's word, and nobody has synced it
+            return False  # how far lanes are written is a dead writer's word, and nobody has synced it
         for file in list(self.days.open.values()):
             if file.name in self._unsynced:
                 self._sync_file(file)
         if not self.is_all_durable:
-            return  # not yet: deliver() writes the lost again first, and the next sync() publishes
+            return False  # not yet: deliver() writes the lost again first, and the next sync() publishes
         self.publish()
-        self.days.manifests.publish(self.days.open.values())
+        return True
 
     def publish(self) -> None:
         """Say that everything written is durable, and release what that frees."""
@@ -243,7 +246,6 @@ class Pump:
             self.note_synced()
         chunks = [self.read(piece) for piece in slices]
         counts = [chunk.count(b"\n") for chunk in chunks]
-        added = 0 if is_again else sum(counts)
         intent = Intent(
             batch=self.page.committed + 1,
             file=file.name,
@@ -251,7 +253,7 @@ class Pump:
             inode=file.inode,
             offset=file.size,
             length=sum(map(len, chunks)),
-            records=self.records + added,
+            records=self.records + (0 if is_again else sum(counts)),
             slices=slices,
             skipped=skipped,
         )
@@ -277,14 +279,10 @@ class Pump:
         self.batches += 1
         self.unsynced_bytes += intent.length
         self._unsynced.setdefault(file.name, []).extend(intent.slices)
-        self.apply(intent)
+        self.advance(intent.settled())
         if file.change() == FOREIGN:
             self.days.settle(file, self._sync_to_leave)
             self.is_sync_wanted = True
-
-    def apply(self, intent: Intent) -> None:
-        """Move the lanes' positions over a committed batch."""
-        self.advance([*intent.slices, *intent.skipped])
 
     def advance(self, pieces: list[Slice]) -> None:
         """Move the lanes' positions over what has got where it goes."""
@@ -363,7 +361,7 @@ class Pump:
     def _sync_to_leave(self, file: DayFile) -> None:
         """Sync a file that is left, and publish: who takes back must not cut it below its last entry."""
         self.sync_now(file)
-        self.sync()
+        self._sync_and_publish()
 
     def sync_now(self, file: DayFile) -> None:
         """Sync a file; if that fails, what is not durable has to be taken back, by a successor if need be."""

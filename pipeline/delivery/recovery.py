@@ -45,7 +45,7 @@ def recover(pump: Pump, beat: Callable[[], None]) -> str:
     last = page.last_intent()
     if last is not None:
         pump.records = last.records
-        pump.apply(last)
+        pump.advance(last.settled())
     elif page.is_trusted:
         pump.retreat.rewind()  # who took back may not have reached all places of a lane
     if (

@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crash.chaos_commands import Commands
+from crash.chaos_commands import Commands, run
 from crash.chaos_crew import RECORDS_MAX, SOURCES_MAX, Crew
 from crash.chaos_evidence import Evidence
+from crash.chaos_keeping import Keepers, clean, settings_of
 from crash.chaos_schedule import AWAY, Event, schedule
 from crash.chaos_summary import stored_in, summary
 from crash.chaos_volume import FallbackTrouble, VolumeTrouble
 from support import oracle
-from support.commands import PIPELINE
-from support.ground import HANG_SEC, Ground
+from support.ground import Ground
 from support.ledger import Ledger
 from support.volumes import MIB, Volumes, volumes_below
 
@@ -57,8 +57,16 @@ class Soak:
     """One soak over a mounted volume."""
 
     def __init__(
-        self, ground: Ground, volumes: Volumes, seed: int, seconds: float, until: float | None = None
+        self,
+        ground: Ground,
+        volumes: Volumes,
+        seed: int,
+        seconds: float,
+        until: float | None = None,
+        *,
+        keeps_all: bool = False,
     ) -> None:
+        """`until` ends it earlier; with `keeps_all` no file is rotated, packed, or let go."""
         self.ground = ground
         self.seed = seed
         self.seconds = seconds
@@ -71,7 +79,9 @@ class Soak:
         self.volume = volumes.disk("volume", size=64 * MIB + int(seconds * 0.2 * MIB))
         self.trouble = VolumeTrouble(ground, self.volume)
         self.fallback = FallbackTrouble(volumes.memory("fallback", "size=64m,mode=700"))
-        self.crew = Crew(ground, seed)
+        self.moved_to = ground.moved_to = volumes.place / "moved"
+        self.keepers = Keepers(ground)
+        self.crew = Crew(ground, seed, settings_of(seed, self.moved_to, keeps_all=keeps_all))
         self.evidence = Evidence(volumes.place, ground)
         self.commands = Commands(ground, self.evidence.keep_first)
         below = random.Random(f"{seed}/place").choice(["", "logs"])
@@ -115,6 +125,8 @@ class Soak:
             with self._counting_failures(event):
                 self.fallback.begin(event.kind)
             return self.fallback.heal
+        if event.track == "keeper":
+            return self.keepers.doom(event.number)
         if event.track == "stop":
             return self._stop(event)
         if event.track == "command":
@@ -195,6 +207,7 @@ class Soak:
 
     def _tend(self) -> None:
         self.crew.tend()
+        self.keepers.tend()
         is_away = self.trouble.kind in AWAY or time.monotonic() - self._away_at < _AWAY_SEC
         self.commands.poll(is_away=is_away, has_store=not self.fallback.is_on)
         if time.monotonic() - self._looked_at > 0.5:
@@ -230,13 +243,14 @@ class Soak:
             os.kill(pid, signal.SIGCONT)
         self.commands.finish()
         healed = time.monotonic()
-        self.ground.finish()
+        self.ground.finish(settings=self.crew.settings)
         self.drained_sec.append(time.monotonic() - healed)
+        cleaned = clean(self.ground, self.moved_to)
         self.verdict = self.ground.judge()
-        self.verdict.faults += self.commands.faults
+        self.verdict.faults += [*self.commands.faults, *cleaned]
         self._judge_fallback()
         self._judge_account()
-        self.stored = stored_in(self.ground.log_dir)
+        self.stored = stored_in(self.ground.log_dir, self.moved_to)
         self.volume.unmount()  # not lazily: nobody has a descriptor there
         self._judge_below()
         self.volume.mount()
@@ -259,13 +273,7 @@ class Soak:
             self.verdict.blame("made below the mount point", made)
 
     def _asked(self, *command: str) -> dict[str, object]:
-        done = subprocess.run(
-            [*PIPELINE, *command, "--json", "--dir", str(self.ground.log_dir)],
-            env=self.ground.env(),
-            capture_output=True,
-            check=False,
-            timeout=HANG_SEC,
-        )
+        done = run(self.ground, *command)
         if done.returncode:
             self.verdict.blame(f"{command} ended with {done.returncode}", [done.stdout, done.stderr])
             return {}
@@ -289,7 +297,13 @@ class Soak:
 
 
 def soak(
-    home: Path, seed: int, seconds: float, need_tool: Callable[[str], str], until: float | None = None
+    home: Path,
+    seed: int,
+    seconds: float,
+    need_tool: Callable[[str], str],
+    until: float | None = None,
+    *,
+    keeps_all: bool = False,
 ) -> Verdict:
     """Play one soak in a directory; AssertionError with all that is known when a promise was broken."""
     print(f"seed {seed}, {seconds:g} s, in {home}", flush=True)
@@ -297,7 +311,7 @@ def soak(
     with ExitStack() as stack:
         volumes = stack.enter_context(volumes_below(home, need_tool))
         ground = stack.enter_context(Ground(home, ledger=Ledger.create(SOURCES_MAX, RECORDS_MAX)))
-        one = Soak(ground, volumes, seed, seconds, until)
+        one = Soak(ground, volumes, seed, seconds, until, keeps_all=keeps_all)
         stack.callback(one.commands.close)
         try:
             one.play()
@@ -352,6 +366,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--until", type=float, metavar="S", help="end after so much of the plan")
+    parser.add_argument(
+        "--keeps-all", action="store_true", help="one file a day, which is neither packed nor let go"
+    )
     parser.add_argument("--plan", action="store_true", help="print what would happen when, and nothing else")
     parser.add_argument(
         "--mutant", metavar="NAME", help="play it over the library with a mistake of mutants.py"
@@ -367,7 +384,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     home = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
-        soak(home, given.seed, given.seconds, _tool, given.until)
+        soak(home, given.seed, given.seconds, _tool, given.until, keeps_all=given.keeps_all)
     except AssertionError as error:
         print(f"FAILED\n{error}\nseed {given.seed}; it is all in {home}")
         return 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from support.commands import PIPELINE
+from support.ground import HANG_SEC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,17 @@ _SANE = {"verify": {0}, "status": {0, 1, 3}, "replay": {0, 1}}
 """Exit codes while the log directory can be read; `status` is 3 between two supervisors."""
 _SANE_WHILE_AWAY = {"verify": {0, 1, 2}, "status": {0, 1, 3, 4}, "replay": {0, 1, 4}}
 _HANG_SEC = 120.0
+
+
+def run(ground: Ground, *command: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, and return its answer in JSON."""
+    return subprocess.run(
+        [*PIPELINE, *command, "--json", "--dir", str(ground.log_dir)],
+        env=ground.env(),
+        capture_output=True,
+        check=False,
+        timeout=HANG_SEC,
+    )
 
 
 @dataclass

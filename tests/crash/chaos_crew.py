@@ -8,7 +8,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from support.ground import SUCCESSOR, Plan
 
@@ -22,8 +22,6 @@ SOURCES_MAX = 1 << 13
 RECORDS_MAX = 1 << 13
 """Of one source; the application then ends by itself, and another one comes in its place."""
 _DAY_SEC = 24 * 3600
-_KEEPS_ALL = {"min_free_mb": 0, "compression": "none"}
-"""A volume that is filled on purpose must not have files deleted for want of room."""
 _END_SEC = 90.0
 
 
@@ -60,7 +58,9 @@ def _durable(_: random.Random, source: Callable[[], int]) -> Plan:
 class Crew:
     """All four; who ends is followed by a new one."""
 
-    def __init__(self, ground: Ground, seed: int) -> None:
+    def __init__(self, ground: Ground, seed: int, settings: dict[str, Any]) -> None:
+        """Take the settings of all their pipelines."""
+        self.settings = settings
         self._ground = ground
         self._seed = seed
         self._next_source = SUCCESSOR
@@ -116,7 +116,7 @@ class Crew:
         dice = random.Random(f"{self._seed}/{member.name}/{member.lives}")
         member.sources = []
         plan = member.plan(dice, lambda: self._source(member))
-        member.app = self._ground.start(replace(plan, settings=plan.settings | _KEEPS_ALL))
+        member.app = self._ground.start(replace(plan, settings=plan.settings | self.settings))
         member.lives += 1
         member.start_at = member.end_by = 0.0
 

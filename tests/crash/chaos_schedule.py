@@ -1,9 +1,9 @@
 """
 What happens in a chaos soak, and when: a function of the seed and the length alone.
 
-Five tracks run beside each other, so that troubles overlap while a command looks at them: the volume of the
-logs, the fallback store (seldom), kills, processes that stand still, commands. Each event of a track begins
-after the one before it is over.
+Six tracks run beside each other, so that troubles overlap while a command looks at them: the volume of the
+logs, the fallback store (seldom), kills, processes that stand still, commands, and times in which every
+keeper is killed. Each event of a track begins after the one before it is over.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ KILLS = {
 }
 STOPS = {"stop_writer": 4, "stop_supervisor": 2, "stop_both": 1, "stop_producer": 1}
 COMMANDS = {"verify": 3, "status": 3, "replay": 2}
+KEEPERS = {"kill_keepers": 1}
+"""Keepers are there for a moment only: each that comes is killed, sooner or later in its life."""
 _STOP_SEC = (0.1, 15.0)
 _VOLUME_SEC = (0.5, 15.0)
 QUIET_SEC = 5.0
@@ -65,6 +67,7 @@ def schedule(seed: int, seconds: float) -> list[Event]:
         *_track(seed, seconds, "kill", KILLS, (0.5, 6.0)),
         *_track(seed, seconds, "stop", STOPS, (1.0, 12.0), _STOP_SEC),
         *_track(seed, seconds, "command", COMMANDS, (0.5, 5.0)),
+        *_track(seed, seconds, "keeper", KEEPERS, (1.0, 15.0), _VOLUME_SEC),
     ]
     return sorted(_cleared(events), key=lambda event: event.at)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from support import oracle
+from support.unpacking import content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 VIA_FALLBACK = "via fallback"
 
 
-def stored_in(log_dir: Path) -> Counter[str]:
+def stored_in(*directories: Path) -> Counter[str]:
     """Count what the stream tells of a soak: the pipeline's own records by type, and records replayed."""
     found: Counter[str] = Counter()
-    for path in oracle.files_in(log_dir):
-        for line in path.read_bytes().split(b"\n"):
+    paths = [path for one in directories if one.exists() for path in oracle.files_in(one)]
+    for path in paths:
+        for line in content(path).split(b"\n"):
             if not line or b'"action_type":"crash_probe"' in line[:80]:
                 continue
             record = json.loads(line)
@@ -48,10 +50,18 @@ def summary(soak: Soak) -> str:
         "told by the stream": _listed(told),
         "longest emit()": f"{longest / 1e6:.1f} ms",
         "longest heal to drained": f"{max(soak.drained_sec, default=0):.1f} s",
+        "files packed, moved": _kept(soak),
+        "keepers killed": soak.keepers.killed,
         "most descriptors of a worker": soak.descriptors_max,
         "faults": len(verdict.faults),
     }
     return "\n".join(f"{name:30} {value}" for name, value in table.items())
+
+
+def _kept(soak: Soak) -> str:
+    packed = [path for path in oracle.files_in(soak.ground.log_dir) if path.suffix != ".jsonl"]
+    moved = oracle.files_in(soak.moved_to) if soak.moved_to.exists() else []
+    return f"{len(packed)}, {len(moved)}; {soak.crew.settings}"
 
 
 def _listed(counts: dict[str, int]) -> str:

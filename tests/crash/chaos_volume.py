@@ -86,7 +86,7 @@ class VolumeTrouble:
         """Kill who has a file open for writing, as the kernel asks for that there is none."""
 
         def tried() -> bool:
-            for role in ("writer", "supervisor"):
+            for role in ("writer", "supervisor", "keeper"):
                 self._ground.kill(role)
             try:
                 self._volume.remount("ro")
@@ -129,7 +129,7 @@ class VolumeTrouble:
 
     def _is_let_go(self) -> bool:
         """Whether the kernel has given the image back; who holds it is killed."""
-        for role in ("writer", "supervisor", "other"):
+        for role in ("writer", "supervisor", "keeper", "other"):
             self._ground.kill(role)
         found = subprocess.run(
             ["losetup", "--noheadings", "--associated", str(self._image)], capture_output=True, check=True

@@ -103,7 +103,7 @@ MUTANTS = [
     Mutant(
         "last intent not applied at a start",
         f"{_POINT}[writer.commit.after]",
-        (("pipeline/delivery/recovery.py", "        pump.apply(last)\n", ""),),
+        (("pipeline/delivery/recovery.py", "        pump.advance(last.settled())\n", ""),),
     ),
     Mutant(
         "intent after append",

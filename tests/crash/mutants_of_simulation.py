@@ -140,7 +140,7 @@ COMBINATIONS = (
         (
             (
                 "pipeline/delivery/pump.py",
-                "self.sync_now(file)\n        self.sync()\n",
+                "self.sync_now(file)\n        self._sync_and_publish()\n",
                 "self.sync_now(file)\n",
             ),
         ),
@@ -148,7 +148,13 @@ COMBINATIONS = (
     (
         "file that is left waited for",
         f"{_WORLD}_a_file_that_is_full_and_has_no_next_part_is_left_for_good",
-        (("pipeline/delivery/pump.py", "self.sync_now(file)\n        self.sync()\n", "file.sync()\n"),),
+        (
+            (
+                "pipeline/delivery/pump.py",
+                "self.sync_now(file)\n        self._sync_and_publish()\n",
+                "file.sync()\n",
+            ),
+        ),
     ),
     (
         "replay goes on with manifests that are over",

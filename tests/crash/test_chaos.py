@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crash.chaos import soak
-from crash.chaos_schedule import COMMANDS, FALLBACK, KILLS, STOPS, VOLUME, schedule
+from crash.chaos_schedule import COMMANDS, FALLBACK, KEEPERS, KILLS, STOPS, VOLUME, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,5 +27,5 @@ def test_the_schedule_of_a_soak_is_a_function_of_its_seed(seed: int) -> None:
     """The same events at the same times, of every kind sooner or later."""
     events = schedule(seed, 6000.0)
     assert events == schedule(seed, 6000.0)
-    assert {event.kind for event in events} == {*VOLUME, *FALLBACK, *KILLS, *STOPS, *COMMANDS}
+    assert {event.kind for event in events} == {*VOLUME, *FALLBACK, *KILLS, *STOPS, *COMMANDS, *KEEPERS}
     assert events != schedule(seed + 1, 6000.0)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from support import oracle
 from support.ledger import Ledger
+from support.unpacking import content
 from support.waiting import until
 
 from pipeline.verification import account, verify
@@ -42,6 +43,7 @@ _ROLES = {
     b"strace": "tracer",
     b"supervisor": "supervisor",
     b"writer": "writer",
+    b"keeper": "keeper",
     b"producers.py": "app",
     b"spawn_main": "spawned",
     b"resource_tracker": "tracker",
@@ -96,6 +98,8 @@ class Ground:
         """Whether somebody removed what would prove how a producer ended."""
         self.has_tampered = False
         """Whether the test changed what was stored, so that the manifests rightly say so."""
+        self.moved_to: Path | None = None
+        """Where files are moved that leave."""
         self.exits = {0, -signal.SIGKILL}
         """How an application may end."""
         self._errors = (home / "stderr").open("w+b")
@@ -198,11 +202,11 @@ class Ground:
         """Return how many lines are in the files."""
         if not self.log_dir.is_dir():
             return 0
-        return sum(path.read_bytes().count(b"\n") for path in oracle.files_in(self.log_dir))
+        return sum(content(path).count(b"\n") for path in oracle.files_in(self.log_dir))
 
     def ends(self) -> list[dict[str, Any]]:
         """Return the records that tell of the end of a producer of the application."""
-        lines = [line for path in oracle.files_in(self.log_dir) for line in path.read_bytes().split(b"\n")]
+        lines = [line for path in oracle.files_in(self.log_dir) for line in content(path).split(b"\n")]
         records = [json.loads(line) for line in lines if b'"last_action_number"' in line]
         return [record for record in records if record.get("role") == "app"]
 
@@ -257,10 +261,11 @@ class Ground:
             self.log_dir,
             rows,
             self.foreign,
+            moved_to=self.moved_to,
             after_power_loss=self.has_lost_power,
             critical_every=self._critical_every,
         )
-        if not self.foreign and not [p for p in oracle.files_in(self.log_dir) if p.suffix != ".jsonl"]:
+        if not self.foreign and not self._renamed():
             report = verify(self.log_dir)
             of_manifests = {"digests", "chain", "catalog"} if self.has_tampered else set()
             found = [f.sentence for f in report.findings if f.check not in of_manifests]
@@ -312,7 +317,7 @@ class Ground:
 
     def _balance(self, verdict: oracle.Verdict) -> None:
         """Blame what `pipeline account` finds; files that somebody renamed it does not know."""
-        if any(path.suffix != ".jsonl" for path in oracle.files_in(self.log_dir)):
+        if self._renamed():
             return
         faulty = account(self.log_dir).faulty
         if self.may_end_open:
@@ -320,13 +325,17 @@ class Ground:
         if faulty:
             verdict.blame("account does not balance", [one.sentence for one in faulty])
 
+    def _renamed(self) -> list[str]:
+        names = [path.name for path in oracle.files_in(self.log_dir)]
+        return [name for name in names if not name.endswith((".jsonl", ".jsonl.zst", ".jsonl.gz"))]
+
     def _may_stay(self, draft: Path) -> bool:
         """Whether a power cut may leave it until there is another checkpoint."""
         return self.has_lost_power and draft.name == ".checkpoint.json.new"
 
     def _last_record_of(self, producer: str) -> str:
         lines = [
-            line for path in oracle.files_in(self.log_dir) for line in path.read_text("utf-8").split("\n")
+            line for path in oracle.files_in(self.log_dir) for line in content(path).decode().split("\n")
         ]
         return [line[:200] for line in lines if f'"producer":"{producer}"' in line][-1]
 
@@ -345,7 +354,7 @@ def _role_of(command: bytes) -> str:
     words = command.replace(b"/", b" ").replace(b"(", b" ").replace(b"\0", b" ").split()
     if command.startswith(b"/bin/sh"):
         return "shell"
-    if b"workers" not in words and (b"supervisor" in words or b"writer" in words):
+    if b"workers" not in words and {b"supervisor", b"writer", b"keeper"} & set(words):
         return "other"
     return next((role for word, role in _ROLES.items() if word in words), "other")
 
