@@ -11,6 +11,7 @@ import click
 from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
+from pipeline.cli.standstill import timeout_option
 from pipeline.host.terminal import visible
 from pipeline.verification import account
 
@@ -49,6 +50,7 @@ Exit status:
 @click.command(name="account", epilog=EPILOG)
 @dir_option
 @json_option("the accounts")
+@timeout_option
 @click.pass_context
 def command(context: click.Context, directory: str | None, *, as_json: bool) -> None:
     """

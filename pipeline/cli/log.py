@@ -10,6 +10,7 @@ import click
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.listing.request import EXPORTS, FORMATS, TAIL_DEFAULT, Request
 from pipeline.cli.options import Command, dir_option, places_of
+from pipeline.cli.standstill import timeout_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,7 @@ _COUNT: Final = click.IntRange(min=1)
 
 @click.command(name="log", epilog=EPILOG)
 @dir_option
+@timeout_option
 @_day("--date", "DAY", "Records of this day: 2025-11-21, today, yesterday.")
 @_day("--date-range", "FIRST:LAST", "Records of these days, both included; either may be left out.")
 @_day("--since", "WHEN", "Records from this moment on: 15m (ago), 14:30, 2025-11-21T14:30.")

@@ -13,6 +13,7 @@ from pipeline import launch
 from pipeline.cli import health_page
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import dir_option, json_option, places_of, shown
+from pipeline.cli.standstill import timeout_option
 from pipeline.health.reasons import FAILING
 from pipeline.host import clock
 from pipeline.host.terminal import visible
@@ -43,6 +44,7 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 @click.command(name="status", epilog=EPILOG)
 @dir_option
 @json_option("the health document, the same as GET /health,")
+@timeout_option
 @click.option("--log", "as_log", is_flag=True, help="Show the workers' own messages instead.")
 @click.option(
     "--lines",

@@ -12,6 +12,7 @@ import click
 from pipeline.cli.bars import progress_bar
 from pipeline.cli.exit_codes import Exit
 from pipeline.cli.options import act_as_owner, dir_option
+from pipeline.cli.standstill import timeout_option
 from pipeline.errors import PipelineError
 from pipeline.host.terminal import visible
 from pipeline.paths import resolve_log_dir
@@ -52,6 +53,7 @@ class _Refusal(click.ClickException):
 @click.command(name="verify", epilog=EPILOG)
 @click.argument("dates", metavar="[DATE]...", nargs=-1)
 @dir_option
+@timeout_option
 @click.option("--full", "is_full", is_flag=True, help="Read every line, also where digests prove the bytes.")
 @click.option(
     "--head", "only_head", is_flag=True, help="Print the head, for keeping elsewhere, and nothing else."

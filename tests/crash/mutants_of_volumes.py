@@ -159,4 +159,9 @@ VOLUMES = (
         f"{_AWAY}_who_removes_the_runtime_directory_does_not_make_us_forget_the_volume",
         (("workers/seating.py", "        self._footing.renew_notes(writer.fallback.path)\n", ""),),
     ),
+    (
+        "light sleep in the kernel taken for rest",
+        "../integration/test_cli_standstill.py::test_a_command_that_waits_says_so_and_goes_on",
+        (("pipeline/cli/standstill.py", " or place.startswith(_IN_WAIT)", ""),),
+    ),
 )

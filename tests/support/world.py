@@ -357,6 +357,10 @@ class World(Rig):
         point, place = self.volume.point, str(self.places.log_dir)
         return {place, f"{point}.away{place.removeprefix(point)}"}
 
+    def _has_work(self) -> bool:
+        """Whether it is at work; a cut mark that nobody else needs is worked off with the next probe."""
+        return super()._has_work() or bool(self.writer.pump.retreat.cuts)
+
     def _pid_of_writer(self) -> int | None:
         is_there = self.writer is not None or not self._may_start()
         return os.getpid() if is_there else None
