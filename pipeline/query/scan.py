@@ -11,7 +11,8 @@ timestamp and an action_type is a record.
 
 from __future__ import annotations
 
-from operator import itemgetter
+from itertools import accumulate, count
+from operator import add, itemgetter
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -34,10 +35,14 @@ START: Final = b'{"timestamp":"'
 STAMP: Final = slice(len(START), len(START) + moments.STAMP_CHARS)
 """Where the timestamp of a line of ours stands."""
 _STAMP_END: Final = b'Z",'
+_BEGIN: Final = slice(len(START))
+_MIDDLE: Final = slice(STAMP.stop - 1, STAMP.stop + 2)
 _USES: Final = b'"tool_use_id":"'
 """Is in every line that a call or a result of a tool has."""
 _DENSE: Final = 5
 """Where more than one of so many lines has a needle, looking into each line costs less than going by hits."""
+_SAMPLE_BYTES: Final = 256 << 10
+"""By so much of the first piece it is seen what to search by: all of it took as long as reading a MiB."""
 _COMMON: Final = itemgetter("action_type", "action_number", "producer")
 _SAME_MIN: Final = len("2025-11-21T1")
 
@@ -68,6 +73,7 @@ class Scan:
         self._needles: tuple[bytes, ...] | None = None
         """What to search by; empty: nothing; None: not known yet."""
         self._is_dense = False
+        self._stamp = _stamp_needles(question)
         self._first, self._last = question.first.encode(), question.last.encode() or b"~"
 
     @property
@@ -79,25 +85,36 @@ class Scan:
         """Yield the records of a piece that are asked for."""
         if self._needles is None and is_ours:
             self._needles = self._best(chunk)
-            self._is_dense = _hits(chunk, self._needles) * _DENSE > chunk.data.count(b"\n", 0, chunk.end)
+            self._is_dense = _hits(chunk, self._needles) * _DENSE > chunk.data.count(b"\n", 0, _sample(chunk))
+            if self._is_dense and self._needles == self._stamp:
+                self._needles = ()  # each line's time is compared anyhow
         needles = (self._needles or ()) if is_ours else ()
         lines = _by_line(chunk, needles) if self._is_dense and needles else candidates(chunk, needles)
-        has_span = self._question.has_span
-        looks_first = has_span and is_ours and self._names is None
-        in_span = self._question.is_in_span if has_span and not looks_first else None
-        record_of = own_record if is_ours else foreign_record
-        first, last = self._first, self._last
-        holds, complete, base = self._holds, self._complete, chunk.offset
+        if is_ours and self._names is None:
+            return self._own(lines, name, chunk.offset)
+        return self._any(lines, name, chunk.offset, own_record if is_ours else foreign_record)
+
+    def _own(self, lines: Iterable[tuple[bytes, int]], name: str, base: int) -> Iterator[Found]:
+        """Yield the records of lines of a file of ours. One loop: each call in it costs every record."""
+        first, last, has_span, holds = self._first, self._last, self._question.has_span, self._holds
+        loads, new, begin, middle, stamp = orjson.loads, tuple.__new__, _BEGIN, _MIDDLE, STAMP
         for line, start in lines:
-            if looks_first and not first <= line[STAMP] <= last:
+            if has_span and not first <= line[stamp] <= last:
                 continue
-            record = record_of(line)
-            if record is None:
-                self._report.foreign_lines += 1
-                continue
-            asked = record if complete is None else complete(record)
-            if (in_span is None or in_span(record["timestamp"])) and (holds is None or holds(asked)):
-                yield Found(line, asked if self._completes else record, name, base + start)
+            if line[begin] == START and line[middle] == _STAMP_END:
+                try:
+                    record = loads(line)
+                    if (
+                        type(record["action_type"]) is str
+                        and type(record["action_number"]) is int
+                        and type(record["producer"]) is str
+                    ):
+                        if holds is None or holds(record):
+                            yield new(Found, (line, record, name, base + start))
+                        continue
+                except (ValueError, KeyError):
+                    pass
+            self._report.foreign_lines += 1
 
     def _best(self, chunk: Chunk) -> tuple[bytes, ...]:
         """Return the needles of the condition that fewest lines can fulfil."""
@@ -106,10 +123,8 @@ class Scan:
             asking = [one.needles for one in self._question.conditions if one.asks_tool_name]
             return (*asking[0], _USES) if asking and all(asking) and not self._completes else ()
         choices = [one.needles for one in self._question.conditions if one.needles]
-        ends = [self._question.first, self._question.last]
-        same = commonprefix(ends)  # noqa: RUF071 - of texts, not of paths
-        if len(same) >= _SAME_MIN:
-            choices.append((START + same.encode(),))
+        if self._stamp:
+            choices.append(self._stamp)
         return min(choices, key=lambda needles: _hits(chunk, needles), default=())
 
 
@@ -151,12 +166,9 @@ def candidates(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, 
 
 
 def _all_lines(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
-    start = 0
     with memoryview(chunk.data) as view:
         lines = bytes(view[: chunk.end - 1]).split(b"\n")
-    for line in lines:
-        yield line, start
-        start += len(line) + 1
+    return zip(lines, map(add, accumulate(map(len, lines), initial=0), count()))
 
 
 def _by_line(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
@@ -193,5 +205,16 @@ def _lines_with_any(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[by
                     del places[needle]
 
 
+def _stamp_needles(question: Question) -> tuple[bytes, ...]:
+    """Return what the beginning of each line has whose time is within the span; empty for a long span."""
+    same = commonprefix([question.first, question.last])  # noqa: RUF071 - of texts, not of paths
+    return (START + same.encode(),) if len(same) >= _SAME_MIN else ()
+
+
 def _hits(chunk: Chunk, needles: Sequence[bytes]) -> int:
-    return sum(chunk.data.count(needle, 0, chunk.end) for needle in needles)
+    end = _sample(chunk)
+    return sum(chunk.data.count(needle, 0, end) for needle in needles)
+
+
+def _sample(chunk: Chunk) -> int:
+    return min(chunk.end, _SAMPLE_BYTES)
