@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.query.sources import Source
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 256 << 10
 """Of 256 KiB to 4 MiB the fastest, by a little: it stays in the processor's cache."""
 LINE_BYTES_MAX: Final = 640 << 20
 """Above what a record may take. What is longer is passed over."""

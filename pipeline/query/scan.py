@@ -11,7 +11,7 @@ timestamp and an action_type is a record.
 
 from __future__ import annotations
 
-from itertools import accumulate, count
+from itertools import accumulate, chain, count, repeat
 from operator import add, itemgetter
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -43,6 +43,7 @@ _DENSE: Final = 5
 """Where more than one of so many lines has a needle, looking into each line costs less than going by hits."""
 _SAMPLE_BYTES: Final = 256 << 10
 """By so much of the first piece it is seen what to search by: all of it took as long as reading a MiB."""
+_PART_BYTES: Final = 32 << 10
 _COMMON: Final = itemgetter("action_type", "action_number", "producer")
 _SAME_MIN: Final = len("2025-11-21T1")
 
@@ -166,9 +167,23 @@ def candidates(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, 
 
 
 def _all_lines(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
-    with memoryview(chunk.data) as view:
-        lines = bytes(view[: chunk.end - 1]).split(b"\n")
-    return zip(lines, map(add, accumulate(map(len, lines), initial=0), count()))
+    return chain.from_iterable(map(_lines_at, _parts(chunk), repeat(chunk.data)))
+
+
+def _parts(chunk: Chunk) -> Iterator[tuple[int, int]]:
+    """Yield where whole lines begin and end. A copy of the whole piece would be new memory each time."""
+    start, (data, end, _) = 0, chunk
+    while start < end:
+        stop = data.rfind(b"\n", start, min(end, start + _PART_BYTES)) + 1 or data.index(b"\n", start) + 1
+        yield start, stop
+        start = stop
+
+
+def _lines_at(part: tuple[int, int], data: bytearray) -> Iterator[tuple[bytes, int]]:
+    start, stop = part
+    with memoryview(data) as view:
+        lines = bytes(view[start : stop - 1]).split(b"\n")
+    return zip(lines, map(add, accumulate(map(len, lines), initial=start), count()))
 
 
 def _by_line(chunk: Chunk, needles: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
