@@ -7,7 +7,8 @@ Finding records in the files, whatever form a day is in.
     facts       what a record says of itself, also where it leaves it unsaid
     sources     which files are read
     reading     their whole lines in large pieces; backwards from their end
-    scan        the records in a piece that are asked for
+    searching   the lines of a piece that contain what is searched for
+    scan        the records in them that are asked for
     run         all of it together: order, limit, tail
     counting    how many there are, by manifests, where only their time is asked for
     grouping, sql, following
