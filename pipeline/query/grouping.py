@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import QueryError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _EVERY: Final = re.compile(r"time/(\d{1,6})([smhd])", re.ASCII)
 _UNIT_SEC: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MINUTE_CHARS: Final = len("2025-11-21T14:32")
+_SECOND_CHARS: Final = len("2025-11-21T14:32:15")
 
 
 class Durations:
@@ -73,15 +77,15 @@ def grouped(records: Iterable[Record], fields: Sequence[str]) -> dict[Any, Group
     """Return the groups by the values of the fields, the most frequent first, then in the order they came."""
     if not fields:
         raise QueryError("no field to group by", where="group_by")
-    look = [_reader(field) for field in fields]
+    look = _reader(fields[0]) if len(fields) == 1 else _readers(fields)
     counts: dict[Any, int] = {}
-    durations: dict[Any, Durations] = {}
+    durations: defaultdict[Any, Durations] = defaultdict(Durations)
     for record in records:
-        key = look[0](record) if len(look) == 1 else tuple(read(record) for read in look)
+        key = look(record)
         counts[key] = counts.get(key, 0) + 1
         duration = record.get("duration_ms")
-        if isinstance(duration, int | float) and not isinstance(duration, bool):
-            durations.setdefault(key, Durations()).add(duration)
+        if type(duration) is float or type(duration) is int:
+            durations[key].add(duration)
     return {
         key: _group(count, durations.get(key) or Durations())
         for key, count in sorted(counts.items(), key=lambda item: -item[1])
@@ -101,17 +105,40 @@ def _reader(field: str) -> Callable[[Record], Any]:
     if every:
         return _by_time(int(every[1]) * _UNIT_SEC[every[2]])
     path = tuple(field.split("."))
-    return lambda record: _hashable(next(values_at(record, path), None))
+    if len(path) > 1:
+        return lambda record: _first_at(record, path)
+
+    def read(record: Record) -> Any:
+        value = record.get(field)
+        return value if value is None or type(value) is str else _first_at(record, path)
+
+    return read
+
+
+def _readers(fields: Sequence[str]) -> Callable[[Record], Any]:
+    look = [_reader(field) for field in fields]
+    return lambda record: tuple([read(record) for read in look])
+
+
+def _first_at(record: Record, path: tuple[str, ...]) -> Any:
+    return _hashable(next(values_at(record, path), None))
 
 
 def _by_time(seconds: int) -> Callable[[Record], str]:
     if not seconds:
         raise QueryError("no length of time", where="group_by", cause="0")
 
-    def read(record: Record) -> str:
-        at = int(moments.moment(record["timestamp"], "timestamp").timestamp())
+    @lru_cache(maxsize=1024)  # records of the same second or minute follow each other
+    def begin(timestamp: str) -> str:
+        at = int(moments.moment(timestamp, "timestamp").timestamp())
         return datetime.fromtimestamp(at - at % seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def read(record: Record) -> str:
+        timestamp: str = record["timestamp"]
+        at = moments.canonical(timestamp)
+        return begin(timestamp if at is None else at[:kept] + "Z")
+
+    kept = _SECOND_CHARS if seconds % 60 else _MINUTE_CHARS
     return read
 
 
