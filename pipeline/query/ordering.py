@@ -88,10 +88,8 @@ def in_order(
     return _sorted(answer, descending=descending)
 
 
-class _Held(NamedTuple):
-    key: Key
-    found: bytes
-    """Line, name, offset, and the record where it is not what the line says."""
+_Held = tuple[Key, bytes]
+"""A key, and what `_unpacked` makes a record of. Compared as it is."""
 
 
 def _sorted(answer: Iterable[Found], *, descending: bool) -> Iterator[Found]:
@@ -100,51 +98,52 @@ def _sorted(answer: Iterable[Found], *, descending: bool) -> Iterator[Found]:
     size = 0
     try:
         for found in answer:
-            held.append(_Held(key_of(found), _packed(found)))
-            size += len(held[-1].found)
+            key = key_of(found)
+            packed = _packed(found, key)
+            held.append((key, packed))
+            size += len(packed)
             if size > MEMORY_BYTES:
-                runs.append(_run(sorted(held, reverse=descending)))
+                held.sort(reverse=descending)
+                runs.append(_run(held))
                 held, size = [], 0
             if len(runs) >= RUNS_MAX:
-                runs.append(_run(_merge(runs, descending=descending)))
+                runs.append(_run(heapq.merge(*map(_read, runs), reverse=descending)))
                 for run in runs[:-1]:
                     run.close()
                 del runs[:-1]
         held.sort(reverse=descending)
-        for one in heapq.merge(_merge(runs, descending=descending), held, reverse=descending):
-            yield _unpacked(one.found)
+        everything = heapq.merge(*map(_read, runs), held, reverse=descending) if runs else held
+        for _, packed in everything:
+            yield _unpacked(packed)
     finally:
         for run in runs:
             run.close()
-
-
-def _merge(runs: Sequence[IO[bytes]], *, descending: bool) -> Iterator[_Held]:
-    return heapq.merge(*map(_read, runs), reverse=descending)
 
 
 def _run(held: Iterable[_Held]) -> IO[bytes]:
     import tempfile
 
     file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sorts closes it
-    file.writelines(one.found for one in held)
+    file.writelines(packed for _, packed in held)
     file.seek(0)
     return file
 
 
 def _read(run: IO[bytes]) -> Iterator[_Held]:
     while head := run.readline():
-        packed = head + run.readline()
-        yield _Held(key_of(_unpacked(packed)), packed)
+        at, producer, number, *_ = orjson.loads(head)
+        yield (at, producer, number), head + run.readline()
 
 
-def _packed(found: Found) -> bytes:
-    about = orjson.dumps((found.name, found.offset, found.record.get("tool_name")))
+def _packed(found: Found, key: Key) -> bytes:
+    # With its key, or a record would have to be parsed again each time it is read for merging.
+    about = orjson.dumps((*key, found.name, found.offset, found.record.get("tool_name")))
     return b"%b\n%b\n" % (about, found.line)
 
 
 def _unpacked(packed: bytes) -> Found:
     about, line, _ = packed.split(b"\n")
-    name, offset, tool_name = orjson.loads(about)
+    _, _, _, name, offset, tool_name = orjson.loads(about)
     record = orjson.loads(line)
     if tool_name is not None and "tool_name" not in record:
         record["tool_name"] = tool_name  # completed on the way

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pipeline.query.sources import Source
     from pipeline.query.waiting import Look
 
+    Piece = Iterator[Found]
+    """The records in some MiB or less of a file. Passed on as such: each step costs every record."""
+
 
 def found(plan: Plan, report: Report, ends: Mapping[str, int] | None = None) -> Iterator[Found]:
     """Return what a plan asks for, in its order; with `ends`, of plain files only what stands before them."""
@@ -107,12 +110,12 @@ class _Run:
         return Stream(
             source.day.period,
             partial(_first_stamp, source),
-            lambda: self._read(source, partial(self._records, source)),
-            lambda count: self._read(source, partial(self._last_records, source, count)),
+            lambda: chain.from_iterable(self._read(source, partial(self._records, source))),
+            lambda count: chain.from_iterable(self._read(source, partial(self._last_records, source, count))),
         )
 
-    def _read(self, source: Source, read: Callable[[], Iterator[Found]]) -> Iterator[Found]:
-        """Read a file; what is wrong with it goes to the report."""
+    def _read(self, source: Source, read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+        """Read a file, piece by piece; what is wrong with it goes to the report."""
         before = self._done
         try:
             if may_hold(source, self._plan.question):
@@ -124,25 +127,23 @@ class _Run:
             self._report.unreadable.append((source.name, error.strerror or str(error)))
         self._done = before + source.size
 
-    def _records(self, source: Source) -> Iterator[Found]:
+    def _records(self, source: Source) -> Iterator[Piece]:
         is_ours = head(source).startswith(START)
         before = self._done
         ranges = self._pruner.ranges(source) if is_ours and not self._scan.looks_back else None
         progress = lambda done: self._report.advance(before + done)  # noqa: E731 - it is one
         for chunk in forwards(source, ranges=ranges, progress=progress):
-            yield from self._scan.records(chunk, source.name, is_ours=is_ours)
+            yield self._scan.records(chunk, source.name, is_ours=is_ours)
 
-    def _last_records(self, source: Source, count: int) -> Iterator[Found]:
+    def _last_records(self, source: Source, count: int) -> Iterator[Piece]:
         is_ours = head(source).startswith(START)
         ranges = self._pruner.ranges(source) if is_ours else None
         pieces = backwards(source, ranges)
         if pieces is None:
-            return reversed(deque(self._records(source), maxlen=count))
-        return (
-            one
-            for chunk in pieces
-            for one in reversed(list(self._scan.records(chunk, source.name, is_ours=is_ours)))
-        )
+            yield reversed(deque(chain.from_iterable(self._records(source)), maxlen=count))
+            return
+        for chunk in pieces:
+            yield reversed(list(self._scan.records(chunk, source.name, is_ours=is_ours)))
 
 
 def _waiting_streams(look: Look, scan: Scan, report: Report) -> Iterator[Stream]:
