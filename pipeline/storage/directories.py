@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -58,6 +57,8 @@ class Access(NamedTuple):
         """Give the group first: that takes set-group-ID off. What cannot be given stays as we may have it."""
         with suppress(LookupError, OSError):  # an unknown group, or a file system without modes
             if self.group:
+                import shutil
+
                 shutil.chown(what, group=self.group)
         with suppress(OSError):
             os.chmod(what, mode)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline.errors import FallbackError
 from pipeline.host import files, mounts
-from pipeline.storage import fallback_file
 
 if TYPE_CHECKING:
     from pipeline.paths import Places
@@ -136,5 +135,7 @@ def _can_be_ours(directory: Path) -> bool:
     """Whether the directory is private to us, or we can make it so."""
     if os.path.lexists(directory):
         return files.is_guarded_directory(directory)
+    from pipeline.storage import fallback_file  # sqlite is paid for by who makes a store
+
     above = next(path for path in directory.parents if os.path.lexists(path))
     return fallback_file.is_safe_above(above) and os.access(above, os.W_OK | os.X_OK)

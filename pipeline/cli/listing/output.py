@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
@@ -13,11 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _WIDTH_ELSE: Final = 100
+_HEIGHT_ELSE: Final = 24
 _PROMPT_LINES: Final = 1
 _FRAME_LINES: Final = 8
 """Of a table, its footer, and the prompt."""
 _LESS: Final = "LESS"
 _LESS_OPTIONS: Final = "FRX"
+
+
+def _size() -> os.terminal_size:
+    import shutil
+
+    return shutil.get_terminal_size((_WIDTH_ELSE, _HEIGHT_ELSE))
 
 
 def _has_keys() -> bool:
@@ -46,7 +52,7 @@ class Output(NamedTuple):
     @property
     def width(self) -> int | None:
         """The cells of a line of the terminal, None where lines may be as long as they are."""
-        return shutil.get_terminal_size((_WIDTH_ELSE, 0)).columns if self.is_terminal else None
+        return _size().columns if self.is_terminal else None
 
     @property
     def encoding(self) -> str:
@@ -55,7 +61,7 @@ class Output(NamedTuple):
 
     def fits(self, lines: int) -> bool:
         """Whether so many lines are shown at once, and not in a pager."""
-        return not self.is_terminal or lines < shutil.get_terminal_size().lines - _FRAME_LINES
+        return not self.is_terminal or lines < _size().lines - _FRAME_LINES
 
     def text(self, lines: Iterable[str]) -> None:
         """Write lines of text; what the encoding lacks becomes an escape."""
@@ -65,7 +71,7 @@ class Output(NamedTuple):
         """Write lines as they are. BrokenPipeError when nobody reads them any more."""
         rest = iter(lines)
         if self.has_pager:
-            height = shutil.get_terminal_size().lines - _PROMPT_LINES
+            height = _size().lines - _PROMPT_LINES
             first = list(islice(rest, height + 1))
             if len(first) > height:
                 self._page(chain(first, rest))
