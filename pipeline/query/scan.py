@@ -19,7 +19,7 @@ import orjson
 
 from pipeline.query import moments
 from pipeline.query.conditions import all_of
-from pipeline.query.searching import dense_lines_with, hits, lines_of, lines_with
+from pipeline.query.searching import common, dense_lines_with, hits, lines_of, lines_with
 from pipeline.query.tool_names import ToolNames
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ class Scan:
         choices = [one.needles for one in self._question.conditions if one.needles]
         if self._stamp:
             choices.append(self._stamp)
-        return min(choices, key=lambda needles: hits(chunk, needles), default=())
+        best = min(choices, key=lambda needles: hits(chunk, needles), default=())
+        return _joined(chunk, best) if len(best) > 1 else best
 
 
 def own_record(line: bytes) -> Record | None:
@@ -171,6 +172,12 @@ def foreign_record(line: bytes) -> Record | None:
         return None
     at = record.get("timestamp")
     return record if isinstance(at, str) and moments.canonical(at) else None
+
+
+def _joined(chunk: Chunk, needles: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return what all needles have in common, where that finds no more: each needle is a search of its own."""
+    shared = (common(needles),)
+    return shared if 0 < hits(chunk, shared) <= hits(chunk, needles) else needles
 
 
 def _stamp_needles(question: Question) -> tuple[bytes, ...]:

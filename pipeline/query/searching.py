@@ -59,6 +59,17 @@ def hits(chunk: Chunk, needles: Sequence[bytes]) -> int:
     return sum(chunk.data.count(needle, 0, min(chunk.end, _SAMPLE_BYTES)) for needle in needles)
 
 
+def common(needles: Sequence[bytes]) -> bytes:
+    """Return the longest text that all needles contain."""
+    shortest = min(needles, key=len)
+    parts = (
+        shortest[start : start + size]
+        for size in range(len(shortest), -1, -1)
+        for start in range(len(shortest) - size + 1)
+    )
+    return next(part for part in parts if all(part in needle for needle in needles))
+
+
 def _parts(chunk: Chunk) -> Iterator[tuple[int, int]]:
     """Yield where whole lines begin and end. A copy of the whole piece would be new memory each time."""
     start, (data, end, _) = 0, chunk

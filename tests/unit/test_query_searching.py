@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.query import searching
 from pipeline.query.reading import Chunk
-from pipeline.query.searching import dense_lines_with, lines_of, lines_with
+from pipeline.query.searching import common, dense_lines_with, lines_of, lines_with
 
 NEEDLES = [(b"aab",), (b"ab", b"bb"), (b"\0a",), (b"c" * 40,), (b"nowhere",), (b"a", b"aa")]
 
@@ -39,3 +39,11 @@ def test_a_piece_can_grow_after_it_was_searched() -> None:
     found = lines_with(Chunk(data, len(data), 0), (b"o",))
     data.extend(b"three\n")
     assert [line for line, _ in found] == [b"one", b"two"]
+
+
+def test_what_needles_have_in_common_is_in_each_of_them() -> None:
+    """One search then finds every line that one of them is in."""
+    assert common([b'"status":"error"', b'_error","action_number":']) == b'error"'
+    assert common([b"abc"]) == b"abc"
+    assert common([b"abc", b"xyz"]) == b""
+    assert common([b"abab", b"bab", b"xbabx"]) == b"bab"
