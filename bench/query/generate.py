@@ -59,8 +59,8 @@ def write_day(log_dir: Path, megabytes: int, seed: int = 1) -> Path:
     sessions = [_Session(drawn, number) for number in range(30)]
     count = round(megabytes * 1e6 / 375)
     number = 0
-    with day.open("wb") as file, _manifest_of(day).open("wb") as manifest:
-        blocks = _Blocks(manifest, day.name)
+    with day.open("wb") as file, manifest_of(day).open("wb") as manifest:
+        blocks = Blocks(manifest, day.name)
         for second in _moments(drawn, count):
             number += 1
             line = _line(drawn, number, second, sessions, texts)
@@ -128,13 +128,14 @@ def _text(drawn: random.Random) -> str:
     return " ".join(drawn.choices(_WORDS, _WORD_WEIGHTS, k=size // 6 + 1))[:size]
 
 
-def _manifest_of(day: Path) -> Path:
+def manifest_of(day: Path) -> Path:
+    """Return where the manifest of a day is, in a directory that is there."""
     path = day.parent / ".pipeline" / "manifests" / f"{day.name}.manifest"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-class _Blocks:
+class Blocks:
     """The manifest of the day: blocks of 1 MiB, as the writer makes them."""
 
     def __init__(self, file, name: str) -> None:

@@ -7,7 +7,8 @@ the span, is read. It is what stands below each table of `pipeline log`, and a d
 Invariants
     K1  A block counts by its manifest only if its bytes were digested as they were written: then each line of
         it is a record. Any other block is read.
-        Where such a block is only partly in a span, the timestamps of its lines are compared.
+        Where such a block is only partly in a span, or no index says, the timestamps of its lines are
+        compared.
     K2  Of a span it counts only if the index, which is bound to its digest, has all of it within the span.
     K3  No block counts that ends behind the end of the file.
 The tests are integration/test_query_count.py.
@@ -114,7 +115,7 @@ def _told(blocks: Sequence[Block], index: Index, question: Question) -> tuple[in
         )
         if block.is_proven and (is_within or not question.has_span):
             lines += block.lines
-        elif block.is_proven and summary is not None:
+        elif block.is_proven:
             partly.append((block.offset, block.end))
         else:
             ranges.append((block.offset, block.end))

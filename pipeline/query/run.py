@@ -137,7 +137,7 @@ class _Run:
 
     def _last_records(self, source: Source, count: int) -> Iterator[Piece]:
         is_ours = head(source).startswith(START)
-        ranges = self._pruner.ranges(source) if is_ours else None
+        ranges = self._pruner.ranges(source, is_backwards=True) if is_ours else None
         pieces = backwards(source, ranges)
         if pieces is None:
             yield reversed(deque(chain.from_iterable(self._records(source)), maxlen=count))

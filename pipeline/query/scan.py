@@ -175,7 +175,7 @@ def foreign_record(line: bytes) -> Record | None:
 
 
 def _joined(chunk: Chunk, needles: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return what all needles have in common, where that finds no more: each needle is a search of its own."""
+    """Return what all needles have in common, where that finds no more: each is a search of its own."""
     shared = (common(needles),)
     return shared if 0 < hits(chunk, shared) <= hits(chunk, needles) else needles
 
