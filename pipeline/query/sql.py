@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from pipeline.query.plan import Plan
 
+MEMORY: Final = "256MB"
+"""What DuckDB uses before it goes to the disk. Where that does not help, it is asked again without one."""
+THREADS_MAX: Final = 2
+"""Each reads JSON through a buffer of 32 MiB, of which a machine of 64 cores would have 64."""
 EXTRA: Final = "pip install 'lossless-pipeline[query]'"
 _ALL_COLUMNS: Final = re.compile(r"(?<!count\()\*|^\s*(?:from|describe|summarize|show)\b", re.IGNORECASE)
 """An answer that shows which fields there are: then the rare ones are wanted, too."""
@@ -64,14 +68,14 @@ def _asked(
     attempts: tuple[tuple[bool, bool], ...],
 ) -> Answer:
     duckdb = _imported("duckdb")
-    connection, noted = duckdb.connect(), report or Report()
+    noted = report or Report()
     table = Table(plan, noted)
-    weakref.finalize(connection, table.close)
+    connection = _connected(duckdb, table)
     for is_sampled, trusts_files in attempts:
         is_last = (is_sampled, trusts_files) == attempts[-1]
         try:
             table.define(connection, is_sampled=is_sampled, trusts_files=trusts_files)
-            found = ask(connection)
+            found = _in_bounds(duckdb, connection, ask)
         except duckdb.Error as error:
             if is_last or isinstance(error, duckdb.ParserException):
                 raise QueryError("DuckDB does not take this", where="sql", cause=error) from error
@@ -81,6 +85,27 @@ def _asked(
                 raise QueryError("not everything could be read", where=name, cause=why)
             return found
     raise AssertionError("the last attempt returns or raises")
+
+
+def _connected(duckdb: Any, table: Table) -> Any:
+    threads = min(THREADS_MAX, os.cpu_count() or 1)
+    try:
+        # Its own place for what does not fit is the current directory.
+        connection = duckdb.connect(config={"temp_directory": table.scratch, "threads": threads})
+    except BaseException:
+        table.close()
+        raise
+    weakref.finalize(connection, table.close)
+    return connection
+
+
+def _in_bounds(duckdb: Any, connection: Any, ask: Callable[[Any], Answer]) -> Answer:
+    connection.execute(f"SET memory_limit = '{MEMORY}'")
+    try:
+        return ask(connection)
+    except duckdb.OutOfMemoryException:  # sorting wide rows, for one, needs what they are in memory
+        connection.execute("RESET memory_limit")
+        return ask(connection)
 
 
 def _kept(relation: Any) -> Any:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.query.blocks import blocks_of
@@ -52,6 +52,8 @@ class Table:
         self._plan = plan
         self._report = report
         self._spill = ""
+        self.scratch = tempfile.mkdtemp(prefix="pipeline-query-")
+        """A directory for what does not fit into memory."""
 
     def define(self, connection: Any, *, is_sampled: bool, trusts_files: bool) -> None:
         """Make the table: columns by a sample or by all records, files as they are or looked through."""
@@ -67,11 +69,8 @@ class Table:
         connection.execute(f"CREATE OR REPLACE VIEW records AS FROM {source}")
 
     def close(self) -> None:
-        """Remove what was put into a temporary file."""
-        if self._spill:
-            with suppress(OSError):
-                os.unlink(self._spill)
-            self._spill = ""
+        """Remove what was put into temporary files."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _files(self) -> list[str] | None:
         """Return the files that DuckDB can read for us, None when one needs to be looked through."""
@@ -89,8 +88,8 @@ class Table:
 
     def _spilled(self) -> str:
         if not self._spill:
-            handle, self._spill = tempfile.mkstemp(prefix="pipeline-query-", suffix=".jsonl")
-            with open(handle, "wb") as file:
+            self._spill = os.path.join(self.scratch, "records.jsonl")
+            with open(self._spill, "wb") as file:
                 file.writelines(one.line + b"\n" for one in found(self._plan, self._report))
         return self._spill
 

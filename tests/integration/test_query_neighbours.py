@@ -1,5 +1,6 @@
 """The same questions to jq and DuckDB, over the same files, give the same answers."""
 
+import gc
 import json
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from support.forms import line_of, record, write_day
 
 from pipeline import LogQueryEngine
+from pipeline.query import sql
 
 pytest.importorskip("duckdb", reason="the extra `query` is not installed")
 
@@ -136,6 +138,23 @@ def test_arrow_and_parquet_hold_every_record(tmp_path: Path) -> None:
     assert table.column("action_number").to_pylist() == [one["action_number"] for one in engine.iter()]
     assert engine.to_parquet(tmp_path / "out.parquet") == 40
     assert (tmp_path / "out.parquet").read_bytes()[:4] == b"PAR1"
+
+
+def test_sql_goes_to_the_disk_and_beyond_its_bound_only_where_it_must(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A bound that is too small for the question is lifted; what was put on the disk is gone afterwards."""
+    monkeypatch.setattr(sql, "MEMORY", "1MB")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lines = [line_of(record(n, "2025-11-21T10:00:00.000001Z", "log", text="x" * 500)) for n in range(5000)]
+    write_day(tmp_path / "logs", "2025-11-21", lines)
+    engine = LogQueryEngine(tmp_path / "logs")
+    found = engine.sql("SELECT * FROM records ORDER BY action_number DESC").fetchall()
+    assert len(found) == 5000
+    assert engine.filter(keyword="x").sql("SELECT count(*) FROM records").fetchall() == [(5000,)]
+    del found
+    gc.collect()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("pipeline-query-")]
 
 
 def test_sql_without_duckdb_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
