@@ -38,6 +38,7 @@ def check(log_dir: Path) -> None:
     stamps = [record["timestamp"] for record in LogQueryEngine(log_dir).iter(Report())]
     moments = [stamps[len(stamps) * part // 4] for part in range(4)]
     spans = [{"since": moments[1], "until": moments[3]}, *({"until": moment} for moment in moments)]
+    spans.append({"date_range": (moments[1], moments[2])})  # of which both ends are included
     for question in (QUESTIONS + spans) * 2:
         engine = LogQueryEngine(log_dir).filter(**question)
         report = Report()
