@@ -36,7 +36,6 @@ START: Final = b'{"timestamp":"'
 STAMP: Final = slice(len(START), len(START) + moments.STAMP_CHARS)
 """Where the timestamp of a line of ours stands."""
 _STAMP_END: Final = b'Z",'
-_BEGIN: Final = slice(len(START))
 _MIDDLE: Final = slice(STAMP.stop - 1, STAMP.stop + 2)
 _USES: Final = b'"tool_use_id":"'
 """Is in every line that a call or a result of a tool has."""
@@ -73,7 +72,9 @@ class Scan:
         """What to search by; empty: nothing; None: not known yet."""
         self._is_dense = False
         self._stamp = _stamp_needles(question)
-        self._first, self._last = question.first.encode(), question.last.encode() or b"~"
+        # A line is compared as it is: a quote follows the timestamp, and # is the next sign.
+        self._low = START + question.first.encode()
+        self._high = START + (question.last.encode() + b"#" if question.last else b"~")
 
     @property
     def looks_back(self) -> bool:
@@ -99,16 +100,17 @@ class Scan:
 
     def _own(self, lines: Iterator[Line], name: str, base: int) -> Iterator[Found]:
         """Yield the records of lines of a file of ours. One loop: each call in it costs every record."""
-        first, last, has_span, holds = self._first, self._last, self._question.has_span, self._holds
-        loads, new, begin, middle, stamp = orjson.loads, tuple.__new__, _BEGIN, _MIDDLE, STAMP
+        low, high, has_span, holds = self._low, self._high, self._question.has_span, self._holds
+        loads, new, middle, common_of = orjson.loads, tuple.__new__, _MIDDLE, _COMMON
         for line, start in lines:
-            if has_span and not first <= line[stamp] <= last:
+            if not low <= line < high:  # not in the span, or none of ours
+                self._report.foreign_lines += not has_span
                 continue
-            is_record = line[begin] == START and line[middle] == _STAMP_END
+            is_record = line[middle] == _STAMP_END
             if is_record:
                 try:
                     record = loads(line)
-                    action_type, number, producer = _COMMON(record)
+                    action_type, number, producer = common_of(record)
                 except (ValueError, KeyError):
                     is_record = False
                 else:
