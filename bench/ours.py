@@ -1,5 +1,8 @@
 """The recorder itself, through its public face only."""
 
+import os
+import signal
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -68,6 +71,19 @@ class Durable(Ours):
         """Give the keyword to each call."""
         super().setup(directory)
         self.call = partial(self.call, durable=True)
+
+
+def end_workers(log_dir: Path) -> None:
+    """Stop a pipeline's processes now, and wait: what they would still do in quiet hours, nobody asks for."""
+    from pipeline import launch
+    from pipeline.paths import places_for
+
+    places = places_for(log_dir)
+    pid = launch.supervisor_pid(places)
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+    while launch.supervisor_pid(places) is not None:
+        time.sleep(0.05)
 
 
 def _with(**settings: Any) -> type[Ours]:

@@ -7,7 +7,6 @@ pipeline, while this process emits at a steady rate and in a burst; in turns wit
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import tempfile
@@ -16,7 +15,7 @@ from array import array
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.ours import Ours
+from bench.ours import Ours, end_workers
 from bench.query.generate import DAY, write_day
 from bench.record import STEADY_RATE, emit_many, emit_paced
 from pipeline.keeping.codecs import codec_of
@@ -96,7 +95,7 @@ def _turn(day: Path, name: str, options: argparse.Namespace) -> tuple[float, ...
         drain = time.perf_counter() - began
         packed = len(list(logs.glob("*.zst")))
         subject.close()
-        _end(logs)
+        end_workers(logs)
     times = sorted(samples)
     places = (len(times) // 2, len(times) * 99 // 100, len(times) * 999 // 1000)
     return *(times[place] / 1e3 for place in places), burst, drain, packed
@@ -105,18 +104,6 @@ def _turn(day: Path, name: str, options: argparse.Namespace) -> tuple[float, ...
 def _is_packing(logs: Path) -> bool:
     """Tell whether a keeper is at work: on a busy machine its first file takes long."""
     return any(logs.glob("*.zst")) or any((logs / ".pipeline" / "packing").glob("*"))
-
-
-def _end(logs: Path) -> None:
-    """Stop the pipeline: thirty days would be packed to the end, and nobody asks for them."""
-    from pipeline import launch
-
-    places = places_for(logs)
-    pid = launch.supervisor_pid(places)
-    if pid:
-        os.kill(pid, 15)
-    while launch.supervisor_pid(places) is not None:
-        time.sleep(0.05)
 
 
 def _copies(day: Path, logs: Path, days: list[str]) -> Path:

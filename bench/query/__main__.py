@@ -2,39 +2,23 @@
 ``python -m bench.query``: the same questions to this library and to others, over the same day.
 
 Ours, DuckDB and polars are asked in a Python of their own, and give the time of the question alone and the
-memory they needed; for commands the time from start to end counts. Each is asked several times, and
-the median is shown; `x` is the CPU time divided by that of the row `ours`, and goals are judged by it, too:
-it says the same on a machine that does other things.
+memory they needed; for commands the time from start to end counts. In each round everybody is asked once,
+and medians are shown; `x` and `x cpu` are time and CPU time divided by those of the row `ours`. Goals are
+judged by CPU time: it says the same on a machine that does other things. All have to give the same answer:
+where one does not, that is said, and the exit status is 1.
 """
 
 import argparse
-import json
-import os
-import shutil
+import platform
 import statistics
-import subprocess
 import sys
-import time
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
-from bench.query.generate import DAY, write_day
+from bench.query.asking import Asked, CannotAnswer, ask, forget, is_same, remembered
+from bench.query.data import Data, made, real
+from bench.query.questions import QUESTIONS, Subject, is_installed, questions
 
-IN_PYTHON = """
-import json, resource, sys, time
-{setup}
-begun, cpu = time.perf_counter(), time.process_time()
-answer = {question}
-took, cpu = time.perf_counter() - begun, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([took, cpu, peak, str(answer)[:60]]))
-"""
-ENGINE = """
-from pipeline import LogQueryEngine
-engine = LogQueryEngine({place!r})
-engine.limit(1).execute()
-engine.limit(1).count()"""
-AGGREGATE = "SELECT action_type, count(*), avg(duration_ms) FROM {table} GROUP BY 1 ORDER BY 1"
 GOALS = {"selective": ("grep -c", 1.3), "aggregate": ("duckdb", 1.2)}
 """What ours may take at most, in times of another row."""
 LOOK_UPS = ("by session", "by trace", "5 minutes")
@@ -44,177 +28,108 @@ LOOK_UP_GAIN = 10
 def main() -> int:
     """Make the day, ask, print a table per question."""
     parser = argparse.ArgumentParser("python -m bench.query", description=__doc__)
-    parser.add_argument("--mb", type=int, default=300, help="size of the day")
-    parser.add_argument(
-        "--only", nargs="*", default=[], metavar="QUESTION", help="such as: aggregate 'tail 50'"
-    )
+    parser.add_argument("--mb", type=int, default=300, help="size of the day of made records")
+    parser.add_argument("--git", type=Path, metavar="PATH", help="ask about the history of this repository")
+    parser.add_argument("--commits", type=int, default=0, help="of it, the newest ones; 0 means all")
+    parser.add_argument("--only", nargs="*", default=QUESTIONS, choices=QUESTIONS, metavar="QUESTION")
+    parser.add_argument("--beside", nargs="*", metavar="PEER", help="such as: 'grep -c' jq; all if left out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp/pipeline-bench-query"))
-    parser.add_argument("--cold", action="store_true", help="drop the page cache before each question (root)")
+    parser.add_argument("--cold", action="store_true", help="drop the files from the page cache each time")
     options = parser.parse_args()
-    day = write_day(options.dir / f"{options.mb}", options.mb)
-    print(
-        f"{day.stat().st_size / 1e6:.0f} MB, {'cold' if options.cold else 'warm'}, median of {options.rounds}"
-    )
-    for title, subjects in questions(day).items():
-        if options.only and title not in options.only:
-            continue
-        print(table(title, {name: asked(subject, options) for name, subject in subjects.items()}), flush=True)
-    return 0
-
-
-def questions(day: Path) -> dict[str, dict[str, object]]:
-    """Return by question the subjects that are installed: argument vectors, or (setup, expression)."""
-    with day.open() as file:
-        sample = json.loads(list(islice(file, 20))[-1])
-    session, trace = sample["session_id"], sample["trace_id"]
-    plain = day.parent / "without-manifest"
-    plain.mkdir(exist_ok=True)
-    if not (plain / day.name).exists():
-        (plain / day.name).hardlink_to(day)
-    ours, indexed = ENGINE.format(place=str(plain)), ENGINE.format(place=str(day.parent))
-    indexed += (
-        "\nimport duckdb\nfrom pipeline.query.cuts import Cuts\nfrom pipeline.query.pruning import refresh"
-        "\nfrom pipeline.query.sources import sources\nroot = engine.log_dir"
-        "\nfor source in sources(root, '', '', Cuts(root)): refresh(root, source)"
-    )
-    session_field = f'"session_id":"{session}"'
-    found = {
-        "selective": {
-            "ours": (ours, f"engine.filter(session_id={session!r}).count()"),
-            **commands(day, session_field, f".session_id=={json.dumps(session)}"),
-            **frames(day, f"session_id = '{session}'"),
-        },
-        "errors": {
-            "ours": (ours, "engine.filter(status='error').count()"),
-            "grep -c": ["grep", "-cE", '"status":"error"|_error","action_number"', str(day)],
-            "jq": ["jq", "-c", 'select(.status=="error")', str(day)],
-            **frames(day, "status = 'error'"),
-        },
-        "aggregate": {
-            "ours": (indexed, f"engine.sql({AGGREGATE.format(table='records')!r}).fetchall()"),
-            "ours, group_by": (indexed, "engine.group_by('action_type')"),
-            **aggregates(day),
-        },
-        "by session": {
-            "ours": (indexed, f"engine.filter(session_id={session!r}).count()"),
-            "grep -c": ["grep", "-c", session_field, str(day)],
-        },
-        "by trace": {
-            "ours": (indexed, f"engine.filter(trace_id={trace!r}).count()"),
-            "grep -c": ["grep", "-c", f'"trace_id":"{trace}"', str(day)],
-        },
-        "5 minutes": {
-            "ours": (indexed, f"engine.filter(since='{DAY}T14:30', until='{DAY}T14:35').count()"),
-            "grep -c": ["grep", "-cE", f'^."timestamp":"{DAY}T14:3[0-4]', str(day)],
-        },
-        "tail 50": {
-            "ours": (ours, "len(engine.tail(50).execute())"),
-            "tail -n 50": ["tail", "-n", "50", str(day)],
-        },
-        "every record": {
-            "ours": (ours, "engine.count()"),
-            "ours, sorted": (ours, "sum(1 for _ in engine.order_by_time().iter())"),
-        },
-    }
-    return {
-        title: {
-            name: one for name, one in subjects.items() if not isinstance(one, list) or shutil.which(one[0])
+    data = real(options.dir, options.git, options.commits) if options.git else made(options.dir, options.mb)
+    cold = [data.day.parent, data.plain] if options.cold else []
+    print(introduction(data, options), flush=True)
+    answers_differ = False
+    for title in options.only:
+        chosen = {
+            name: subject
+            for name, subject in questions(data)[title].items()
+            if options.beside is None or name.startswith("ours") or name in options.beside
         }
-        for title, subjects in found.items()
-    }
+        found, notes = asked_in_turns(chosen, options.rounds, cold)
+        wrong = differing(found)
+        answers_differ |= bool(wrong)
+        print("\n".join(chain(table(title, found), notes, wrong)), flush=True)
+    return int(answers_differ)
 
 
-def commands(day: Path, text: str, program: str) -> dict[str, object]:
-    """Return what others ask on the command line."""
-    return {
-        "grep -c": ["grep", "-c", text, str(day)],
-        "rg -c": ["rg", "-c", "-F", text, str(day)],
-        "jq": ["jq", "-c", f"select({program})", str(day)],
-        "lnav": ["lnav", "-n", "-c", f":filter-in {text}", str(day)],
-    }
+def introduction(data: Data, options: argparse.Namespace) -> str:
+    """Say what is measured, and on what."""
+    lines = [f"{data.about}, {data.day.stat().st_size / 1e6:,.0f} MB"]
+    if options.cold:
+        for place in (data.day.parent, data.plain):
+            forget(str(place))
+        lines.append(
+            "cold: before each question the files are synced and dropped from the page cache"
+            f" (in it after that: {remembered(data.day)}); what the disk itself remembers is not known"
+        )
+    else:
+        lines.append("warm: the files are in the page cache")
+    lines.append(f"{processor()}, Python {platform.python_version()}; median of {options.rounds}, in turns")
+    return "\n".join(lines)
 
 
-def frames(day: Path, condition: str) -> dict[str, object]:
-    """Return what libraries of tables are asked."""
-    found: dict[str, object] = {}
-    if has("duckdb"):
-        question = f"SELECT count(*) FROM read_ndjson('{day}') WHERE {condition}"
-        found["duckdb"] = ("import duckdb", f"duckdb.sql({question!r}).fetchall()")
-    if has("polars"):
-        field, _, value = condition.partition(" = ")
-        scan = f"pl.scan_ndjson({str(day)!r}, infer_schema_length=20000).filter(pl.col({field!r}) == {value})"
-        found["polars"] = ("import polars as pl", f"{scan}.select(pl.len()).collect().item()")
-    return found
+def processor() -> str:
+    """Return what the processor calls itself."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
-def aggregates(day: Path) -> dict[str, object]:
-    """Return the aggregate by others."""
-    found: dict[str, object] = {}
-    if has("duckdb"):
-        select = AGGREGATE.format(table=f"read_ndjson('{day}')")
-        found["duckdb"] = ("import duckdb", f"duckdb.sql({select!r}).fetchall()")
-    if has("polars"):
-        scan = f"pl.scan_ndjson({str(day)!r}, infer_schema_length=20000).group_by('action_type')"
-        found["polars"] = ("import polars as pl", f"{scan}.agg(pl.len(), pl.mean('duration_ms')).collect()")
-    return found
+def asked_in_turns(
+    subjects: dict[str, Subject], rounds: int, cold: list[Path]
+) -> tuple[dict[str, list[Asked]], list[str]]:
+    """Ask everybody once a round; return what came out, and a line for each who could not answer."""
+    found: dict[str, list[Asked]] = {name: [] for name in subjects if is_installed(subjects[name])}
+    notes = [f"  {name:14} is not installed" for name in subjects if name not in found]
+    for _ in range(rounds):
+        for name in list(found):
+            try:
+                found[name].append(ask(subjects[name], cold))
+            except CannotAnswer as error:
+                del found[name]
+                notes.append(f"  {name:14} cannot answer: {error}")
+    return found, notes
 
 
-def has(name: str) -> bool:
-    """Tell whether a module is installed."""
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
-
-
-def asked(subject: object, options: argparse.Namespace) -> list[list[float]]:
-    """Ask a subject several times: (seconds, seconds of CPU, MiB)."""
-    return [ask(subject, is_cold=options.cold) for _ in range(options.rounds)]
-
-
-def ask(subject: object, *, is_cold: bool) -> list[float]:
-    """Ask once."""
-    if is_cold:
-        subprocess.run(["sync"], check=True)
-        Path("/proc/sys/vm/drop_caches").write_text("1")
-    if isinstance(subject, list):
-        begun = time.perf_counter()
-        # Not to /dev/null: grep sees that and stops at the first hit.
-        process = subprocess.Popen(subject, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        while process.stdout.read(1 << 20):
-            pass
-        _, _, used = os.wait4(process.pid, 0)
-        process.returncode = 0
-        return [time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]
-    setup, question = subject
-    program = IN_PYTHON.format(setup=setup, question=question)
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True
-    ).stdout
-    return json.loads(output.splitlines()[-1])[:3]  # DuckDB shows its progress before it
+def differing(found: dict[str, list[Asked]]) -> list[str]:
+    """Say who answers otherwise than ours."""
+    ours = found["ours"][0].answer
+    return [
+        f"  ANSWERS DIFFER: ours {str(ours)[:200]}, {name} {str(one.answer)[:200]}"
+        for name, times in found.items()
+        for one in times
+        if not is_same(ours, one.answer)
+    ]
 
 
-def table(title: str, found: dict[str, list[list[float]]]) -> str:
+def table(title: str, found: dict[str, list[Asked]]) -> list[str]:
     """Return the rows of a question, and whether its goal is met."""
     medians = {
-        name: [statistics.median(column) for column in zip(*times, strict=True)]
+        name: [statistics.median(column) for column in zip(*map(Asked.measured, times), strict=True)]
         for name, times in found.items()
     }
-    ours = medians["ours"][1]
-    lines = [f"\n{title:16} {'ms':>10} {'cpu ms':>9} {'MiB':>6} {'x':>7}"]
+    ours_took, ours_cpu, _ = medians["ours"]
+    lines = [f"\n{title:16} {'ms':>10} {'cpu ms':>9} {'MiB':>6} {'x':>8} {'x cpu':>8}"]
     for name, (took, cpu, peak) in medians.items():
-        lines.append(f"  {name:14} {took * 1e3:10.1f} {cpu * 1e3:9.1f} {peak:6.0f} {cpu / ours:7.2f}")
+        ratios = f"{took / ours_took:8.2f} {cpu / ours_cpu:8.2f}"
+        lines.append(f"  {name:14} {took * 1e3:10.1f} {cpu * 1e3:9.1f} {peak:6.0f} {ratios}")
     if title in GOALS and GOALS[title][0] in medians:
         peer, times = GOALS[title]
-        ratio = ours / medians[peer][1]
+        ratio = ours_cpu / medians[peer][1]
+        lines.append(f"  goal: at most {times} x {peer}: {ratio:.2f}, {_judged(ratio <= times)}")
+    if title in LOOK_UPS and "grep -c" in medians:
+        gain = medians["grep -c"][1] / ours_cpu
         lines.append(
-            f"  goal: at most {times} x {peer}: {ratio:.2f}, {'met' if ratio <= times else 'MISSED'}"
+            f"  goal: {LOOK_UP_GAIN} x faster than grep: {gain:.1f}, {_judged(gain >= LOOK_UP_GAIN)}"
         )
-    if title in LOOK_UPS:
-        gain = medians["grep -c"][1] / ours
-        is_met = "met" if gain >= LOOK_UP_GAIN else "MISSED"
-        lines.append(f"  goal: {LOOK_UP_GAIN} x faster than grep: {gain:.1f}, {is_met}")
-    return "\n".join(lines)
+    return lines
+
+
+def _judged(is_met: bool) -> str:
+    return "met" if is_met else "MISSED"
 
 
 if __name__ == "__main__":

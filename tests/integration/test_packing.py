@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 import struct
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -101,34 +100,6 @@ def test_a_line_longer_than_a_piece_stays_whole(tmp_path: Path, monkeypatch: pyt
     assert b"".join(pieces) == path.read_bytes()
     assert pieces[1].startswith(lines[1] + b"\n")
     assert max(map(len, pieces)) <= 1000
-
-
-@pytest.mark.parametrize("compression", SUFFIXES)
-def test_the_usual_tools_read_a_packed_day(
-    rig: Rig, logs: Path, compression: str, need_tool: Callable[[str], str]
-) -> None:
-    """`zstd -t` and `gzip -t` find it whole, `zstdcat` and `zcat` print the day, jq reads it."""
-    tester, printer = {"zstd": ("zstd", "zstdcat"), "gzip": ("gzip", "zcat")}[compression]
-    data = (logs / DAY).read_bytes()
-    pack(rig, DAY, compression)
-    packed = str(logs / f"{DAY}.{SUFFIXES[compression]}")
-    subprocess.run([need_tool(tester), "-t", "-q", packed], check=True)
-    printed = subprocess.run([need_tool(printer), packed], check=True, capture_output=True).stdout
-    assert printed == data
-    jq = need_tool("jq")
-    numbers = subprocess.run([jq, ".action_number"], input=printed, check=True, capture_output=True).stdout
-    assert numbers.count(b"\n") == data.count(b"\n")
-
-
-def test_duckdb_reads_packed_and_plain_days_together(rig: Rig, logs: Path) -> None:
-    """By one glob, as `pipeline log` is not the only one to ask."""
-    duckdb = pytest.importorskip("duckdb")
-    wanted = sum((logs / day).read_bytes().count(b"\n") for day in DAYS)
-    pack(rig, DAYS[0])
-    pack(rig, DAYS[1], "gzip")
-    files = [str(logs / name) for name in day_files(logs)]
-    query = f"select count(*), count(distinct (producer, action_number)) from read_json_auto({files})"
-    assert duckdb.sql(query).fetchall() == [(wanted, wanted)]
 
 
 def _append(path: Path) -> None:
