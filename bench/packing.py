@@ -1,62 +1,77 @@
 """
 ``python -m bench.packing``: how small days become, how fast, and what that costs those who emit meanwhile.
 
-Two tables. The first packs one day of realistic records (bench/query/generate.py says how they are
-distributed) with each codec. For the second, thirty such days are packed by the keeper of a running
-pipeline, while this process emits at a steady rate and in a burst; in turns with the same without a keeper.
+Two tables. The first packs a day with each codec: one of realistic records (bench/query/generate.py says how
+they are distributed), and with `--git PATH` one of real ones (bench/query/history.py). For the second, the
+keeper of a running pipeline packs thirty such days, while this process emits: bench/beside.py says how.
 """
 
 import argparse
+import os
+import platform
 import shutil
-import statistics
+import signal
+import subprocess
+import sys
 import tempfile
 import time
-from array import array
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.beside import Neighbour, rounds, table
 from bench.ours import Ours, end_workers
-from bench.query.generate import DAY, write_day
-from bench.record import STEADY_RATE, emit_many, emit_paced
+from bench.procs import processor
+from bench.query.data import real
+from bench.query.generate import write_day
 from pipeline.keeping.codecs import codec_of
 from pipeline.keeping.packing import Packing, pieces
 from pipeline.paths import places_for
 
 DAYS = 30
+RIVAL = """
+import sys, zstandard
+data = open(sys.argv[1], "rb").read(32 << 20)
+while True:
+    zstandard.compress(data, 3)
+"""
+"""Does what the keeper does most, at the priority of everybody."""
 DOCUMENTS = "5:1 to 10:1"
 """The ratio that the documents expect."""
 
 
 def main() -> int:
-    """Make the day, pack it, pack thirty beside a producer, print both tables."""
+    """Make the days, pack them, pack thirty beside a producer, print both tables."""
     parser = argparse.ArgumentParser("python -m bench.packing", description=__doc__)
     parser.add_argument("--mb", type=int, default=100, help="size of a day")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of emitting in each turn")
+    parser.add_argument("--git", type=Path, metavar="PATH", help="pack the history of this repository, too")
+    parser.add_argument(
+        "--rounds", type=int, default=40, help="at most; it ends with the last of thirty days"
+    )
+    parser.add_argument("--only", choices=("codecs", "beside"))
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp/pipeline-bench-packing"))
     options = parser.parse_args()
     day = write_day(options.dir / f"{options.mb}", options.mb)
-    print(f"A day of {day.stat().st_size / 1e6:.0f} MB; the documents expect {DOCUMENTS}\n")
+    print(f"{processor()}, Python {platform.python_version()}")
+    if options.only != "beside":
+        _codecs(day, "made records")
+        if options.git:
+            _codecs(real(options.dir, options.git).day, "real records, of a repository")
+    if options.only != "codecs":
+        _beside(day, options)
+    return 0
+
+
+def _codecs(day: Path, about: str) -> None:
+    size = day.stat().st_size / 1e6
+    print(f"\nA day of {size:.0f} MB of {about}; the documents expect {DOCUMENTS}")
     print(f"{'codec':8} {'ratio':>7} {'MB/s':>7} {'CPU s/GB':>9}   codec alone, MB/s")
     for compression in ("zstd", "gzip"):
         print(_codec_row(day, compression), flush=True)
-    print(f"\n{DAYS} days packed while a process emits, median of {options.rounds} turns")
-    print(f"{'':16} {'p50 µs':>8} {'p99 µs':>8} {'p99.9 µs':>9} {'burst/s':>9} {'drain s':>8} {'packed':>7}")
-    turns = [
-        (name, _turn(day, name, options)) for _ in range(options.rounds) for name in ("alone", "with keeper")
-    ]
-    for name in ("alone", "with keeper"):
-        found = [row for its, row in turns if its == name]
-        p50, p99, p999, burst, drain, packed = (
-            statistics.median(column) for column in zip(*found, strict=True)
-        )
-        print(f"{name:16} {p50:8.2f} {p99:8.1f} {p999:9.1f} {burst:9,.0f} {drain:8.2f} {packed:7.0f}")
-    return 0
 
 
 def _codec_row(day: Path, compression: str) -> str:
     with tempfile.TemporaryDirectory(dir=day.parent.parent) as home:
-        logs = _copies(day, Path(home) / "logs", [DAY])
+        logs = _copies(day, Path(home) / "logs", [day.name.removesuffix(".jsonl")])
         run = Packing(places_for(logs), day.name, compression)
         began, cpu = time.perf_counter(), time.process_time()
         for _ in run.steps():
@@ -73,32 +88,35 @@ def _codec_row(day: Path, compression: str) -> str:
     return f"{compression:8} {ratio:>7} {speed}   {megabytes / alone:.0f}"
 
 
-def _turn(day: Path, name: str, options: argparse.Namespace) -> tuple[float, ...]:
-    """Return p50, p99, p99.9 of emit() in µs, records/s of a burst, seconds to drain it, files packed."""
+def _beside(day: Path, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=options.dir) as home:
         begin = datetime.now(UTC).date() - timedelta(days=DAYS + 10)
-        days = [str(begin + timedelta(days=number)) for number in range(DAYS)]
-        logs = _copies(day, Path(home) / "logs", days)
+        logs = _copies(day, Path(home) / "logs", [str(begin + timedelta(days=n)) for n in range(DAYS)])
+        os.sync()
         subject = Ours()
-        how = {"compression": "zstd" if name == "with keeper" else "none", "max_total_size_mb": 1 << 20}
-        subject.settings = Ours.settings | how | {"retention_days": 0}
+        subject.settings = Ours.settings | {"max_total_size_mb": 1 << 20, "retention_days": 0}
         subject.setup(logs)
-        while name == "with keeper" and not _is_packing(logs):
-            time.sleep(0.1)
-        samples: array[int] = array("q")
-        emit_paced(subject.call, STEADY_RATE, options.seconds, samples)
-        began = time.perf_counter()
-        emit_many(subject.call, 200_000)
-        burst = 200_000 / (time.perf_counter() - began)
-        began = time.perf_counter()
-        subject.finish()
-        drain = time.perf_counter() - began
+        rival = subprocess.Popen([sys.executable, "-c", RIVAL, str(day)])
+        neighbours = {"the keeper": Neighbour(_keeper(subject, logs)), "zstd, no nice": Neighbour(rival.pid)}
+        found = rounds(subject, neighbours, options.rounds)
         packed = len(list(logs.glob("*.zst")))
+        rival.kill()
+        rival.wait()
+        os.kill(neighbours["the keeper"].pid, signal.SIGCONT)
         subject.close()
         end_workers(logs)
-    times = sorted(samples)
-    places = (len(times) // 2, len(times) * 99 // 100, len(times) * 999 // 1000)
-    return *(times[place] / 1e3 for place in places), burst, drain, packed
+    print(f"\n{DAYS} such days packed while a process emits: {len(found)} rounds, {packed} packed meanwhile")
+    for name, neighbour in neighbours.items():
+        print(f"{name}: {neighbour.share:.0%} of a processor in its windows")
+    print("times of those of the same round with nobody; in brackets where the median is with 95 %")
+    print("\n".join(table(found)))
+
+
+def _keeper(subject: Ours, logs: Path) -> int:
+    """Wait until the keeper is at work, and return its pid."""
+    while not _is_packing(logs):
+        time.sleep(0.05)
+    return subject.worker_pids()["keeper"]
 
 
 def _is_packing(logs: Path) -> bool:

@@ -1,6 +1,7 @@
-"""What processes have used: CPU seconds and resident memory, read from the kernel."""
+"""What processes have used: CPU seconds and resident memory, read from the kernel; and on which processor."""
 
 import os
+import platform
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,3 +78,11 @@ def mapped_mb(pid: int, below: str) -> float:
         elif counting and first == "Rss:":
             total += int(line.split()[1])
     return total / 1024
+
+
+def processor() -> str:
+    """Return what the processor calls itself."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -15,6 +15,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from bench.procs import processor
 from bench.query.asking import Asked, CannotAnswer, ask, forget, is_same, remembered
 from bench.query.data import Data, made, real
 from bench.query.questions import QUESTIONS, Subject, is_installed, questions
@@ -68,14 +69,6 @@ def introduction(data: Data, options: argparse.Namespace) -> str:
         lines.append("warm: the files are in the page cache")
     lines.append(f"{processor()}, Python {platform.python_version()}; median of {options.rounds}, in turns")
     return "\n".join(lines)
-
-
-def processor() -> str:
-    """Return what the processor calls itself."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def asked_in_turns(
