@@ -33,15 +33,15 @@ class Window:
     """
     What was measured while one neighbour ran.
 
-    p50, p99: of one emit() at a steady rate, in µs; burst: emit() as fast as it goes, µs a record on the
-    clock, and `cpu` of processor; drain: ms until all of the burst is in the file.
+    All in µs. p50, p99: of one emit() at a steady rate. A record, of many as fast as it goes: `burst` on the
+    clock of the caller, `cpu` of its processor, `stored` from the first call until all are in the file.
     """
 
     p50: float
     p99: float
     burst: float
     cpu: float
-    drain: float
+    stored: float
 
 
 class Neighbour:
@@ -96,24 +96,23 @@ def window(subject: Ours) -> Window:
     began, cpu = time.perf_counter(), time.thread_time()
     emit_many(subject.call, BURST)
     burst, cpu = time.perf_counter() - began, time.thread_time() - cpu
-    began = time.perf_counter()
     subject.finish()
-    drain = time.perf_counter() - began
+    stored = time.perf_counter() - began
     times = sorted(samples)
     return Window(
         p50=times[len(times) // 2] / 1e3,
         p99=times[len(times) * 99 // 100] / 1e3,
         burst=burst / BURST * 1e6,
         cpu=cpu / BURST * 1e6,
-        drain=drain * 1e3,
+        stored=stored / BURST * 1e6,
     )
 
 
 def table(found: list[dict[str, Window]]) -> list[str]:
     """Return the rows: medians of `nobody`, and ratios to it with the interval of their median."""
     names = [field.name for field in fields(Window)]
-    heads = ("p50 µs", "p99 µs", "burst µs", "its CPU µs", "drain ms")
-    lines = [f"{'':18}" + "".join(f"{head:>19}" for head in heads)]
+    heads = ("p50", "p99", "burst", "CPU of it", "stored")
+    lines = [f"{'µs':18}" + "".join(f"{head:>19}" for head in heads)]
     medians = [statistics.median(getattr(one[NOBODY], name) for one in found) for name in names]
     lines.append(f"{NOBODY:18}" + "".join(f"{median:19.2f}" for median in medians))
     for neighbour in [AGAIN, *sorted(found[0].keys() - {NOBODY, AGAIN})]:
