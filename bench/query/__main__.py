@@ -2,7 +2,8 @@
 ``python -m bench.query``: the same questions to this library and to others, over the same day.
 
 Ours, DuckDB and polars are asked in a Python of their own, and give the time of the question alone and the
-memory they needed; for commands the time from start to end counts. In each round everybody is asked once,
+memory they needed; for commands the time from start to end counts, and their memory is shown as no less than
+the bench itself has (some 30 MiB). In each round everybody is asked once,
 and medians are shown; `x` and `x cpu` are time and CPU time divided by those of the row `ours`. Goals are
 judged by CPU time: it says the same on a machine that does other things. All have to give the same answer:
 where one does not, that is said, and the exit status is 1.
