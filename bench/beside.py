@@ -65,6 +65,11 @@ class Neighbour:
                 self.cpu += cpu_seconds(self.pid) - cpu
             self.seconds += time.perf_counter() - began
 
+    def release(self) -> None:
+        """Let it run from now on, if it is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
+
     @property
     def share(self) -> float:
         """How much of a processor it had."""

@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--only", choices=("codecs", "beside"))
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp/pipeline-bench-packing"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nobody stays behind, held
     day = write_day(options.dir / f"{options.mb}", options.mb)
     print(f"{processor()}, Python {platform.python_version()}")
     if options.only != "beside":
@@ -98,11 +99,13 @@ def _beside(day: Path, options: argparse.Namespace) -> None:
         subject.setup(logs)
         rival = subprocess.Popen([sys.executable, "-c", RIVAL, str(day)])
         neighbours = {"the keeper": Neighbour(_keeper(subject, logs)), "zstd, no nice": Neighbour(rival.pid)}
-        found = rounds(subject, neighbours, options.rounds)
+        try:
+            found = rounds(subject, neighbours, options.rounds)
+        finally:
+            rival.kill()
+            rival.wait()
+            neighbours["the keeper"].release()
         packed = len(list(logs.glob("*.zst")))
-        rival.kill()
-        rival.wait()
-        os.kill(neighbours["the keeper"].pid, signal.SIGCONT)
         subject.close()
         end_workers(logs)
     print(f"\n{DAYS} such days packed while a process emits: {len(found)} rounds, {packed} packed meanwhile")
