@@ -12,7 +12,10 @@ a search lets go of the interpreter's lock, as every matcher does that was tried
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pipeline.privacy.effort import Effort
 
 Search = Callable[[bytes], list[int]]
 """The numbers of the patterns that are found in a text; an empty list is false."""
@@ -24,12 +27,8 @@ Ordinary records need about 1 MiB of it.
 """
 
 
-class Span(NamedTuple):
-    """A match: its own bounds, and those of each group, (-1, -1) for one that took no part."""
-
-    start: int
-    end: int
-    groups: tuple[tuple[int, int], ...]
+Spans = list[tuple[int, int]]
+"""Where a match is, then where each of its groups is; (-1, -1) for one that took no part."""
 
 
 def search_any(patterns: Sequence[str], *, is_text: bool = False) -> Search:
@@ -52,23 +51,54 @@ def search_each(patterns: Sequence[str], *, is_text: bool = False) -> Search:
 
 
 class Expression:
-    """One compiled pattern. ValueError when RE2 does not take it."""
+    """
+    One compiled pattern. ValueError when RE2 does not take it.
 
-    def __init__(self, pattern: str, *, is_text: bool = False) -> None:
-        import re2
+    A match takes 0.8 µs, with groups 1.5 to 2.7, and half as much again if it goes through the package's
+    Python.
+    """
 
-        try:
-            self._compiled = re2.compile(pattern.encode(), _options(is_text=is_text))
-        except re2.error as error:
-            raise ValueError(f"a pattern that RE2 takes: {_told(error)}") from error
-        self.groups: int = self._compiled.groups
+    def __init__(self, pattern: str, *, is_text: bool = False, has_groups: bool = True) -> None:
+        from re2 import _re2
 
-    def matches(self, text: bytes) -> Iterator[Span]:
-        """Yield the matches from left to right, none overlapping another."""
-        for match in self._compiled.finditer(text):
-            groups = tuple(match.span(group) for group in range(1, self.groups + 1))
-            start, end = match.span()
-            yield Span(start, end, groups)
+        options = _options(is_text=is_text)
+        options.never_capture = not has_groups
+        compiled = _re2.RE2(pattern.encode(), options)
+        if not compiled.ok():
+            raise ValueError(f"a pattern that RE2 takes: {_told(compiled.error())}")
+        self._match = compiled.Match
+        self._anywhere = _re2.RE2.Anchor.UNANCHORED
+        self._there = _re2.RE2.Anchor.ANCHOR_START
+        self._whole = _re2.RE2.Anchor.ANCHOR_BOTH
+
+    def search(self, text: bytes, start: int = 0) -> Spans | None:
+        """Return the first match that begins at a place or behind it."""
+        spans: Spans = self._match(self._anywhere, text, start, len(text))
+        return None if spans[0][0] < 0 else spans
+
+    def match(self, text: bytes, start: int) -> Spans | None:
+        """Return the match that begins at a place."""
+        spans: Spans = self._match(self._there, text, start, len(text))
+        return None if spans[0][0] < 0 else spans
+
+    def fullmatch(self, text: bytes) -> Spans | None:
+        """Return the match that is the whole text."""
+        spans: Spans = self._match(self._whole, text, 0, len(text))
+        return None if spans[0][0] < 0 else spans
+
+    def matches(self, text: bytes, effort: Effort) -> Iterator[Spans]:
+        """Yield the matches from left to right, none overlapping another; an empty one is none."""
+        match, anywhere, size = self._match, self._anywhere, len(text)
+        at = 0
+        while at <= size:
+            spans: Spans = match(anywhere, text, at, size)
+            start, end = spans[0]
+            if start < 0:
+                return
+            if end > start:
+                effort.spend()
+                yield spans
+            at = end if end > start else end + 1
 
 
 def _options(*, is_text: bool) -> Any:
@@ -82,6 +112,5 @@ def _options(*, is_text: bool) -> Any:
     return options
 
 
-def _told(error: Exception) -> str:
-    said = error.args[0] if error.args else ""
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+def _told(error: bytes | str) -> str:
+    return error.decode(errors="replace") if isinstance(error, bytes) else error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -9,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import orjson
 
 from pipeline.privacy.display import STRATEGIES, Display
+from pipeline.privacy.effort import Effort
 from pipeline.privacy.policy import Policy
 from pipeline.privacy.texts import Texts
 from pipeline.privacy.trees import Finding, Walk
@@ -61,7 +63,7 @@ class Masker:
 
     def json(self, value: Any) -> Any:
         """Return a tree of JSON's types masked: objects, lists, texts, numbers."""
-        return self._walk().masked(value)
+        return self._walk(_effort_for(value)).masked(value)
 
     def stream(self, chunks: Iterable[Any]) -> Iterator[Any]:
         """Yield a stream of texts or of bytes masked as it comes, see `privacy.streams`."""
@@ -69,24 +71,29 @@ class Masker:
 
         return mask_chunks(self, chunks)
 
-    def text(self, text: str) -> str:
-        """Return a text masked; one that is JSON is masked as JSON."""
-        masked: str = self._walk().masked(text)
+    def text(self, text: str, effort: Effort | None = None) -> str:
+        """Return a text masked; one that is JSON is masked as JSON. `effort`: what it may take."""
+        masked: str = self._walk(effort or Effort(len(text))).masked(text)
         return masked
+
+    def raw_text(self, text: bytes, effort: Effort) -> bytes:
+        """Return a text masked that is no JSON, in UTF-8 or any encoding that has ASCII in it."""
+        return self.texts.masked(text, effort)[0] if self.texts.is_suspicious(text) else text
 
     def findings(self, value: Any) -> tuple[Any, list[Finding]]:
         """Return a tree masked, and what was found in it: where and by which rule."""
-        walk = self._walk()
+        walk = self._walk(_effort_for(value))
         return walk.masked(value), walk.findings
 
     def line(self, body: bytes) -> tuple[bytes, list[str]]:
         """Return an object that is JSON on one line masked, and the rule of each thing that was."""
-        rules: list[str] = []
-        line = self.texts.masked_line(body, rules.append)
+        line = self.texts.masked_line(body, Effort(len(body)))
         if line is not None:
-            return line, rules
-        fields, findings = self.findings(orjson.loads(body))
-        return (orjson.dumps(fields), [finding.rule for finding in findings]) if findings else (body, [])
+            return line
+        walk = self._walk(Effort(len(body)))
+        fields = walk.masked(orjson.loads(body))
+        rules = walk.rules
+        return (orjson.dumps(fields), rules) if rules else (body, rules)
 
     def body(self, body: Text) -> Text:
         """Return the body of a request or response masked: JSON, a form, or any text."""
@@ -112,8 +119,8 @@ class Masker:
         masked = {name: self._header(name, value) for name, value in headers.items()}
         return {name: value for name, value in masked.items() if value != "" or not self._display.removes}
 
-    def _walk(self) -> Walk:
-        return Walk(self._names, self.texts, self._display)
+    def _walk(self, effort: Effort) -> Walk:
+        return Walk(self._names, self.texts, self._display, effort)
 
     def _header(self, name: Any, value: Any) -> Any:
         label = name.decode("latin-1") if isinstance(name, bytes) else str(name)
@@ -121,7 +128,7 @@ class Masker:
         shown = text
         if self._names.has(label) and text:
             is_text = isinstance(text, str)
-            shown = self.texts.shown(text, _ignore) if is_text else self._display.value(text)
+            shown = self.texts.shown(text) if is_text else self._display.value(text)
         else:
             shown = self.json(text)
         return shown.encode("latin-1") if isinstance(value, bytes) else shown
@@ -129,7 +136,7 @@ class Masker:
     def _parameter(self, parameter: str) -> str:
         name, equals, value = parameter.partition("=")
         is_secret = self._names.has(name) or name.lower() in _URL_NAMES
-        return f"{name}={self.texts.shown(value, _ignore)}" if equals and value and is_secret else parameter
+        return f"{name}={self.texts.shown(value)}" if equals and value and is_secret else parameter
 
     def _form(self, text: str) -> str:
         pairs = parse_qsl(text, keep_blank_values=True)
@@ -142,5 +149,9 @@ def _is_form(text: str) -> bool:
     return "=" in text and not any(mark in text for mark in " \n\t{}<>\"'")
 
 
-def _ignore(_rule: str) -> None:
-    """Take no note."""
+def _effort_for(value: Any) -> Effort:
+    """Return the effort that a value pays for as JSON; as much as it takes for what is none."""
+    try:
+        return Effort(len(orjson.dumps(value)))
+    except TypeError:
+        return Effort(math.inf)

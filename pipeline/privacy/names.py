@@ -77,6 +77,7 @@ OPTION: Final = r"(?:[ ]|\\+t)"
 """What follows the name of an option: `--api-key …`."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\x00-\x7f]+")
+_NO_LETTERS: Final = "".join(character for character in map(chr, range(128)) if not character.isalpha())
 _WORDS_MAX: Final = 4
 _NAME_CHARS_MAX: Final = 200
 _KNOWN_MAX: Final = 4096
@@ -98,14 +99,16 @@ class Names:
         """The words of each name."""
         self._joined = {form for words in self.phrases for form in ("_".join(words), "".join(words))}
         self._allowed = {"_".join(words_of(name)) for name in allowed}
+        self._lasts = tuple({words[-1].strip("0123456789") for words in self.phrases})
         self.anywhere = anywhere
         self._known: dict[str, bool] = {}
 
     def has(self, name: str) -> bool:
         """Tell whether a name is sensitive."""
+        name = name[-_NAME_CHARS_MAX:]
         known = self._known.get(name)
         if known is None:
-            known = self._judge(name[-_NAME_CHARS_MAX:])
+            known = self._judge(name)
             if len(self._known) < _KNOWN_MAX:
                 self._known[name] = known
         return known
@@ -116,6 +119,12 @@ class Names:
         return words_of(name)[:1] != [] and words_of(name)[0] in _QUESTIONS
 
     def _judge(self, name: str) -> bool:
+        if (
+            not self.anywhere
+            and name.isascii()
+            and not name.rstrip(_NO_LETTERS).lower().endswith(self._lasts)
+        ):
+            return False
         words = words_of(name)
         endings = ["_".join(words[-count:]) for count in range(1, min(len(words), _WORDS_MAX) + 1)]
         if "_".join(words) in self._allowed or not HARMLESS.isdisjoint(endings):

@@ -5,12 +5,14 @@ What is held back is the line that has not ended, and a private key that has beg
 line, except a key. So a stream is as late as its lines are long. A line longer than `LINE_BYTES_MAX` is cut
 in the middle of `WINDOW_BYTES` in which the scan stops at nothing; a line of which every part looks
 suspicious is held up to `HELD_BYTES_MAX` and then cut where it is, which is the one place where a secret
-could be cut in two.
+could be cut in two. The effort (`privacy.effort`) is one for the whole stream, which pays for it as it comes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+from pipeline.privacy.effort import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,10 +34,18 @@ class Stream:
         self._masker = masker
         self._held = bytearray()
         self._is_in_key = False
+        self._effort = Effort(0)
+        self._awaited = b"\n"
+        self._look_at_bytes = LINE_BYTES_MAX
+        """Until so much is held, only what is awaited makes a look at it worth while: chunks may be small."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk and return what can go on, masked."""
         self._held += chunk
+        is_there = self._held.find(self._awaited, max(0, len(self._held) - len(chunk) - len(_END))) >= 0
+        if not is_there and len(self._held) <= self._look_at_bytes:
+            return b""
+        self._awaited, self._look_at_bytes = b"\n", LINE_BYTES_MAX
         return self._released(self._ready_bytes())
 
     def finish(self) -> bytes:
@@ -54,10 +64,15 @@ class Stream:
         key = self._held.rfind(_BEGIN, 0, size)
         if key >= 0 and not self._has_ended(key):
             if len(self._held) - key < HELD_BYTES_MAX:
+                self._await_end_of(key)
                 return self._held.rfind(b"\n", 0, key) + 1
             self._is_in_key = True
             return len(self._held)
         return size if size or len(self._held) <= LINE_BYTES_MAX else self._quiet_place()
+
+    def _await_end_of(self, key: int) -> None:
+        self._awaited = _END if self._held.find(_END, key) < 0 else b"\n"
+        self._look_at_bytes = HELD_BYTES_MAX
 
     def _has_ended(self, key: int) -> bool:
         """Tell whether the last line of a key is there, whole."""
@@ -71,7 +86,10 @@ class Stream:
         for place in range(last, max(half, last - _TRIES * half), -half):
             if not self._masker.texts.is_suspicious(bytes(self._held[place - half : place + half])):
                 return self._character_start(place)
-        return self._character_start(last) if len(self._held) > HELD_BYTES_MAX else 0
+        if len(self._held) > HELD_BYTES_MAX:
+            return self._character_start(last)
+        self._look_at_bytes = len(self._held) + half
+        return 0
 
     def _character_start(self, place: int) -> int:
         while place > 0 and self._held[place] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8 says so
@@ -89,20 +107,19 @@ class Stream:
     def _masked(self, ready: bytes) -> bytes:
         if not self._masker.texts.is_suspicious(ready):
             return ready
+        self._effort.earn(len(ready))
         lines = [self._json_line(line) for line in ready.splitlines(keepends=True)]
-        return self._masker.texts.masked_bytes(b"".join(lines), _ignore)
+        return self._masker.raw_text(b"".join(lines), self._effort)
 
     def _json_line(self, line: bytes) -> bytes:
         """Mask a line that is JSON as JSON: names of objects and lists are seen only there."""
-        if line.lstrip()[:1] not in (b"{", b"["):
+        if self._effort.is_spent or line.lstrip()[:1] not in (b"{", b"["):
             return line
         text = line.decode("utf-8", "surrogateescape")
         content = text.rstrip("\r\n")
-        return (self._masker.text(content) + text[len(content) :]).encode("utf-8", "surrogateescape")
-
-
-def _ignore(_rule: str) -> None:
-    """Take no note."""
+        return (self._masker.text(content, self._effort) + text[len(content) :]).encode(
+            "utf-8", "surrogateescape"
+        )
 
 
 def mask_chunks(masker: Masker, chunks: Iterable[str] | Iterable[bytes]) -> Iterator[str | bytes]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
 
 from pipeline.privacy.automata import Expression, Search, search_each
+from pipeline.privacy.display import MASKED
+from pipeline.privacy.effort import CROWDED_RULE, TooMuchError
 from pipeline.privacy.named_text import NamedText
 from pipeline.privacy.rules import KEY, PLAIN, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipeline.privacy.display import Display
+    from pipeline.privacy.effort import Effort
     from pipeline.privacy.policy import Policy
 
 NAME_RULE: Final = "name"
@@ -21,6 +26,10 @@ PATTERN_RULE: Final = "pattern"
 """A pattern of the user's: `pattern 1` is the first."""
 _ON_THE_LINE: Final = frozenset({"home_directory", "home_directory_windows"})
 """Rules that may work on a record as it is encoded: nothing that JSON escapes is in what they find."""
+_CHARS_MIN: Final = 4
+"""No rule finds anything in less; a name takes itself and what binds it."""
+_KEY_BYTES_MIN: Final = 15
+"""No key that is shown as one is shorter."""
 
 
 class Place(NamedTuple):
@@ -42,6 +51,9 @@ class Texts:
         self._patterns = [Expression(pattern, is_text=True) for pattern in policy.patterns]
         self._allowed = {text.encode("utf-8", "surrogatepass") for text in policy.allowed}
         self._display = display
+        names = min(len("".join(words)) for words in policy.names.phrases)
+        self.chars_min = 0 if policy.patterns else min(_CHARS_MIN, names + 1)
+        """A shorter text has nothing to mask in it."""
 
     # Compiled when they are needed: all at once would take as long as the rest of start_pipeline().
     @cached_property
@@ -60,82 +72,104 @@ class Texts:
             expression = self._expressions[number] = Expression(rule.pattern)
         return rule, expression
 
-    def masked_line(self, line: bytes, note: Callable[[str], object]) -> bytes | None:
-        """Return an encoded record masked as a line, None when its values have to be looked at one by one."""
+    def masked_line(self, line: bytes, effort: Effort) -> tuple[bytes, list[str]] | None:
+        """
+        Return an encoded record masked as a line, and the rule of each thing that was.
+
+        None when its values have to be looked at one by one, or too many places of it.
+        """
         which = self._which(line)
         if self._patterns or not all(self._is_of_lines(number) for number in which):
             return None
-        return self._replaced(line, self._by_rules(line, which), note)
+        try:
+            return self._replaced(line, self._by_rules(line, which, effort))
+        except TooMuchError:
+            return None
 
     def _is_of_lines(self, number: int) -> bool:
         return number > 0 and self._rules[number - 1].name in _ON_THE_LINE
 
-    def masked(self, text: str, note: Callable[[str], object]) -> str:
-        """Return a text with what is secret in it replaced; `note` is called with the rule of each."""
-        raw = text.encode("utf-8", "surrogatepass")
-        masked = self.masked_bytes(raw, note)
-        return text if masked is raw else masked.decode("utf-8", "surrogatepass")
+    def masked(self, text: bytes, effort: Effort) -> tuple[bytes, list[str]]:
+        """
+        Return a text with what is secret in it replaced, and the rule of each thing that was.
 
-    def masked_bytes(self, text: bytes, note: Callable[[str], object]) -> bytes:
-        """Return the same of a text in UTF-8, or any encoding that has ASCII in it; itself if it is clean."""
+        It is in UTF-8, or any encoding that has ASCII in it. One that asks for too much is masked whole.
+        """
+        try:
+            effort.spend()
+            return self._masked(text, effort)
+        except TooMuchError:
+            return MASKED.encode(), [CROWDED_RULE]
+
+    def _masked(self, text: bytes, effort: Effort) -> tuple[bytes, list[str]]:
         which = self._which(text)
-        if not which and not self._patterns:
-            return text
-        text = self._replaced(text, self._by_rules(text, [number for number in which if number]), note)
+        rules: list[str] = []
+        if which != [0]:
+            text, rules = self._replaced(text, self._by_rules(text, filter(None, which), effort))
         if 0 in which:
-            text = self._replaced(text, self._by_names(text), note)
-        return self._replaced(text, self._by_patterns(text), note) if self._patterns else text
+            text, further = self._replaced(text, self._by_names(text, effort))
+            rules += further
+        if self._patterns:
+            text, further = self._replaced(text, self._by_patterns(text, effort))
+            rules += further
+        return text, rules
 
-    def shown(self, secret: str, note: Callable[[str], object]) -> str:
+    def shown(self, secret: str) -> str:
         """Return what is shown of a text that is secret as a whole, because of its name."""
-        raw = secret.encode("utf-8", "surrogatepass")
+        raw = encoded(secret)
         if raw in self._allowed:
             return secret
-        shown = self._display.text(raw, self._style(raw))
-        if shown != raw:
-            note(NAME_RULE)
-        return shown.decode("utf-8", "surrogatepass")
-
-    def may_hold(self, text: str) -> bool:
-        """Tell whether there may be anything to mask in a text."""
-        return self.is_suspicious(text.encode("utf-8", "surrogatepass"))
+        return self._display.text(raw, self._style(raw)).decode("utf-8", "surrogatepass")
 
     def is_suspicious(self, text: bytes) -> bool:
-        """Tell the same of a text in bytes."""
+        """Tell whether there may be anything to mask in a text."""
         return bool(self._policy.scan(text))
+
+    def is_suspicious_json(self, value: Any) -> bool:
+        """Tell the same of JSON's types; what is none of them is suspicious."""
+        try:
+            return self.is_suspicious(orjson.dumps(value))
+        except TypeError:
+            return True
 
     def _style(self, secret: bytes) -> str:
         """Return the style of the rule whose form a secret has, that of a plain one if it has none."""
-        for number in self._which(secret):
-            if number and self._rules[number - 1].style == KEY:
-                for place in self._by_rules(secret, [number]):
-                    if (place.start, place.end) == (0, len(secret)):
-                        return KEY
-        return PLAIN
+        if len(secret) < _KEY_BYTES_MIN:
+            return PLAIN
+        keys = (number for number in self._which(secret) if number and self._rules[number - 1].style == KEY)
+        return KEY if any(self._is_whole(number, secret) for number in keys) else PLAIN
 
-    def _by_rules(self, text: bytes, numbers: Iterable[int]) -> Iterator[Place]:
+    def _is_whole(self, number: int, secret: bytes) -> bool:
+        rule, expression = self._rule(number)
+        spans = expression.search(secret)
+        whole = spans is not None and spans[1] == (0, len(secret))
+        return whole and (rule.accept is None or rule.accept(secret, b""))
+
+    def _by_rules(self, text: bytes, numbers: Iterable[int], effort: Effort) -> Iterator[Place]:
         for number in numbers:
             rule, expression = self._rule(number)
-            for match in expression.matches(text):
-                start, end = match.groups[0]
+            for _, (start, end) in expression.matches(text, effort):
                 if rule.accept is None or rule.accept(text[start:end], text[end : end + 1]):
                     yield Place(start, end, rule.name, rule.style)
 
-    def _by_names(self, text: bytes) -> Iterator[Place]:
-        for start, end, _name in self._named.found(text):
-            yield Place(start, end, NAME_RULE, self._style(text[start:end]))
+    def _by_names(self, text: bytes, effort: Effort) -> Iterator[Place]:
+        for start, end in self._named.found(text, effort):
+            # A key has been replaced already, unless what stands before it hid it: the D of %3D.
+            style = self._style(text[start:end]) if text[start - 1 : start].isalnum() else PLAIN
+            yield Place(start, end, NAME_RULE, style)
 
-    def _by_patterns(self, text: bytes) -> Iterator[Place]:
+    def _by_patterns(self, text: bytes, effort: Effort) -> Iterator[Place]:
         """Find the user's patterns; one with a group masks what is in its first group."""
         for number, expression in enumerate(self._patterns, 1):
-            for match in expression.matches(text):
-                start, end = match.groups[0] if match.groups and match.groups[0][0] >= 0 else match[:2]
+            for whole, *groups in expression.matches(text, effort):
+                start, end = groups[0] if groups and groups[0][0] >= 0 else whole
                 if end > start:
                     yield Place(start, end, f"{PATTERN_RULE} {number}", PLAIN)
 
-    def _replaced(self, text: bytes, places: Iterable[Place], note: Callable[[str], object]) -> bytes:
-        """Return a text with places replaced, the first and longest where they overlap; itself if none is."""
+    def _replaced(self, text: bytes, places: Iterable[Place]) -> tuple[bytes, list[str]]:
+        """Return a text with places replaced, the first and longest where they overlap, and their rules."""
         pieces: list[bytes] = []
+        rules: list[str] = []
         done = 0
         for place in sorted(places, key=lambda place: (place.start, -place.end)):
             start = max(place.start, done)
@@ -147,5 +181,10 @@ class Texts:
                 continue
             pieces += (text[done:start], shown)
             done = place.end
-            note(place.rule)
-        return b"".join((*pieces, text[done:])) if pieces else text
+            rules.append(place.rule)
+        return (b"".join((*pieces, text[done:])), rules) if pieces else (text, rules)
+
+
+def encoded(text: str) -> bytes:
+    """Return a text as the rules look at it."""
+    return text.encode("utf-8", "surrogatepass")
