@@ -47,8 +47,8 @@ class Python:
 
 Subject = Command | Python
 QUESTIONS = (
-    *("selective", "errors", "word", "aggregate", "by session", "by trace", "5 minutes", "tail 50"),
-    "every record",
+    *("selective", "errors", "word", "aggregate", "by session", "by trace", "5 minutes"),
+    *("5 minutes, read", "tail 50", "every record"),
 )
 
 
@@ -57,7 +57,6 @@ def questions(data: Data) -> dict[str, dict[str, Subject]]:
     day, sought = str(data.day), data.needles
     fresh, indexed = ENGINE.format(place=str(data.plain)), ENGINE.format(place=str(data.day.parent)) + INDEX
     session, trace = _field("session_id", sought.session), _field("trace_id", sought.trace)
-    five = f"since='{data.date}T14:30', until='{data.date}T14:35'"
     return {
         "selective": {
             "ours": _ours(fresh, f"filter(session_id={sought.session!r}).count()"),
@@ -94,11 +93,7 @@ def questions(data: Data) -> dict[str, dict[str, Subject]]:
             "ours": _ours(indexed, f"filter(trace_id={sought.trace!r}).count()"),
             **_searches(day, trace),
         },
-        "5 minutes": {
-            "ours": _ours(indexed, f"filter({five}).count()"),
-            "grep -c": Command(["grep", "-cE", f'^."timestamp":"{data.date}T14:3[0-4]', day]),
-            "rg -c": Command(["rg", "-c", f'^."timestamp":"{data.date}T14:3[0-4]', day]),
-        },
+        **_window(indexed, data),
         "tail 50": {
             "ours": Python(fresh, "digest(one.line for one in engine.tail(50).iter_lines())"),
             "tail -n 50": Command(["tail", "-n", "50", day], "digest"),
@@ -152,6 +147,23 @@ def _searches(day: str, text: str, program: str = "") -> dict[str, Subject]:
         found["jq"] = Command(["jq", "-c", f"select({program})", day], "lines")
         found["lnav"] = Command(["lnav", "-n", "-c", f":filter-in (?-i){re.escape(text)}", day], "lines")
     return found
+
+
+def _window(setup: str, data: Data) -> dict[str, dict[str, Subject]]:
+    """Return what is asked about five minutes: how many records they have, and the records themselves."""
+    ours, day = f"filter(since='{data.date}T14:30', until='{data.date}T14:35')", str(data.day)
+    minutes = f'^."timestamp":"{data.date}T14:3[0-4]'
+    return {
+        "5 minutes": {
+            "ours": _ours(setup, f"{ours}.count()"),
+            "grep -c": Command(["grep", "-cE", minutes, day]),
+            "rg -c": Command(["rg", "-c", minutes, day]),
+        },
+        "5 minutes, read": {
+            "ours": Python(setup, f"len(engine.{ours}.execute())"),
+            "grep": Command(["grep", "-E", minutes, day], "lines"),
+        },
+    }
 
 
 def _tables(day: str, field: str, value: str) -> dict[str, Subject]:
