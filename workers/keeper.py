@@ -60,7 +60,7 @@ class Keeper:
             for done in cleaner.run():
                 self._report.take(done)
                 self.journal.note(self.grip.named(_sentence(done)))
-            for _ in cleaner.count():
+            for _ in cleaner.finish():
                 self.beat()
         except Ended:
             self._report.end("stopped")

@@ -65,7 +65,7 @@ class KeeperWish:
                 return
             due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
             if writer.settings.rotate_every in _COUNTED_SOON:
-                due |= {(kept.name, "Count") for kept in self._cleaner.uncounted()}
+                due |= {(kept.name, "Finish") for kept in self._cleaner.unfinished()}
             if now - self._wished_at > (_PRESSED_AGAIN_SEC if outlook.is_pressed else _AGAIN_SEC):
                 self._wished.clear()
             self._take_counts()

@@ -14,12 +14,12 @@ The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
-from pipeline.keeping import counts, from_settings, inventory, last_words, packing
+from pipeline.keeping import from_settings, inventory, last_words, notes, packing
 from pipeline.keeping.forecast import outlook
 from pipeline.keeping.goodbyes import Goodbyes
 from pipeline.keeping.leaving import leave
@@ -27,7 +27,6 @@ from pipeline.keeping.plan import Leave, Pack, foreseen, plan
 from pipeline.keeping.seals import Seals
 from pipeline.limits import MIB
 from pipeline.storage import holding
-from pipeline.storage.catalog import counts_path
 from pipeline.storage.directories import Access
 from pipeline.storage.grip import Grip
 
@@ -142,18 +141,19 @@ class Cleaner:
         packing.remove_drafts(self._places)
         while done := self.step():
             yield from done
+        notes.sweep(self._places)
 
-    def uncounted(self) -> list[Kept]:
-        """Return the finished files whose records nobody has counted for the catalog yet."""
+    def unfinished(self) -> list[Kept]:
+        """Return the sealed files that nobody has indexed and counted yet."""
         return [
-            kept for kept in self._look() if kept.is_sealed and not counts.is_counted(self._places, kept.name)
+            kept for kept in self._look() if kept.is_sealed and not notes.is_finished(self._places, kept.name)
         ]
 
-    def count(self) -> Iterator[str]:
-        """Count them, and yield the name of each. What cannot be read is passed over. OSError as `run`."""
-        for kept in self.uncounted():
+    def finish(self) -> Iterator[str]:
+        """Index and count them, and yield their names, but of what cannot be read. OSError as `run`."""
+        for kept in self.unfinished():
             try:
-                counts.count(self._places, kept.files[0], kept.name, self._beat)
+                notes.finish(self._places, kept, Access.of(self._settings), self._beat)
             except OSError:
                 continue  # damaged, gone meanwhile, or no room: verify has to say which, not the catalog
             yield kept.name
@@ -237,8 +237,7 @@ class Cleaner:
             leave([self._places.log_dir / name for name in kept.files], self._way, self._beat)
         except (OSError, PipelineError) as error:
             return self._stayed(step, str(error))
-        with suppress(OSError):
-            files.remove(counts_path(self._places.belongings_dir, kept.name))
+        notes.forget(self._places, kept.name)
         return Done(kept.name, self._way.verb, step.reason, kept.size)
 
     def _stayed(self, step: Leave, trouble: str) -> Done:

@@ -32,6 +32,7 @@ import orjson
 
 from pipeline.host import files
 from pipeline.query.scan import STAMP
+from pipeline.storage.directories import PRIVATE, make_directory
 from pipeline.storage.fallback_places import key_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from pipeline.query.blocks import Block
     from pipeline.query.sources import Source
+    from pipeline.storage.directories import Access
 
 VERSION: Final = 1
 SUFFIX: Final = ".index"
@@ -47,6 +49,8 @@ ID_FIELDS: Final = ("session_id", "trace_id", "tool_use_id", "user_id", "user", 
 """Fields that a look-up by value is quick for."""
 _SEEDS: Final = {field: zlib.crc32(field.encode()) for field in ID_FIELDS}
 _ID_BYTES: Final = 4
+_STORE_BYTES: Final = 256 << 20
+"""So much of a file is indexed between two stores: who is killed has done a few seconds for nothing."""
 
 
 class Summary(NamedTuple):
@@ -72,8 +76,10 @@ Place = tuple[int, str]
 class Index:
     """The index of one file, as far as it is made."""
 
-    def __init__(self, log_dir: Path, source: Source) -> None:
-        self._paths = _paths(log_dir, source.stem)
+    def __init__(self, log_dir: Path, source: Source, access: Access | None = None) -> None:
+        """With an `access` it is the one that all readers share, made for these, never that of a user."""
+        self._paths = _paths(log_dir, source.stem) if access is None else [path_of(log_dir, source.stem)]
+        self._access = access or PRIVATE
         self._state = _state_of(source)
         self._known: dict[Place, Summary] = {}
         for path in self._paths:
@@ -89,7 +95,7 @@ class Index:
 
     def add(self, blocks: Iterable[Block], read: Callable[[Block], bytes], bytes_max: int) -> None:
         """Make what is missing, up to so many bytes of blocks, and store it where that can be done."""
-        room, before = bytes_max, len(self._known)
+        room, unsaved = bytes_max, 0
         for block in blocks:
             if self.of(block) is not None:
                 continue
@@ -99,7 +105,11 @@ class Index:
             data = read(block)
             if hashlib.sha256(data).hexdigest() == block.digest:
                 self._known[block.offset, block.digest] = _summary_of(data)
-        if len(self._known) > before:
+                unsaved += block.length
+            if unsaved >= _STORE_BYTES:
+                self._store()
+                unsaved = 0
+        if unsaved:
             self._store()
 
     def _store(self) -> None:
@@ -113,8 +123,11 @@ class Index:
         for path in self._paths:
             # A directory that is not ours to write to, or a full disk: the next place, or none.
             with suppress(OSError):
-                path.parent.mkdir(mode=0o700, parents=path is self._paths[-1], exist_ok=True)
-                files.replace(path, b"%08x %b" % (zlib.crc32(rest), rest))
+                if path is not self._paths[0]:
+                    files.make_private(path.parent.parent)
+                make_directory(path.parent, self._access)
+                data = b"%08x %b" % (zlib.crc32(rest), rest)
+                files.replace(path, data, give=self._access.give_file)
                 return
 
 
@@ -123,10 +136,15 @@ def id_of(field: str, text: str) -> int:
     return zlib.crc32(orjson.dumps(text)[1:-1].partition(b'"')[0], _SEEDS[field])
 
 
+def path_of(log_dir: Path, stem: str) -> Path:
+    """Return where the index of a file is that all readers share."""
+    return log_dir / ".pipeline" / DIRECTORY / f"{stem}{SUFFIX}"
+
+
 def _paths(log_dir: Path, stem: str) -> list[Path]:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return [
-        log_dir / ".pipeline" / DIRECTORY / f"{stem}{SUFFIX}",
+        path_of(log_dir, stem),
         Path(cache) / "pipeline" / key_of(log_dir) / DIRECTORY / f"{stem}{SUFFIX}",
     ]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.query.passage import Range
     from pipeline.query.question import Question
     from pipeline.query.sources import Source
+    from pipeline.storage.directories import Access
 
 INDEX_BYTES: Final = 4 << 20
 """A question makes as much of a missing index as takes 40 ms; the next one goes on."""
@@ -69,23 +70,42 @@ class Pruner:
         )
 
 
-def refresh(log_dir: Path, source: Source) -> None:
-    """Make the whole index of a file, as far as it is missing. OSError when the file cannot be read."""
-    if source.packing != "gz":
-        indexed(log_dir, source, ALL_BYTES)
+def refresh(
+    log_dir: Path, source: Source, access: Access | None = None, beat: Callable[[], None] = lambda: None
+) -> None:
+    """
+    Make the whole index of a file, as far as it is missing. OSError when the file cannot be read.
+
+    With an `access` it is made where all readers share it, for these. `beat` is called at each block.
+    """
+    if source.packing != "gz" and source.size > SMALL_BYTES:
+        _made(Index(log_dir, source, access), blocks_of(log_dir, source.stem), source, ALL_BYTES, beat)
 
 
 def indexed(log_dir: Path, source: Source, bytes_max: int) -> tuple[Index, Sequence[Block]]:
     """Return the index of a file, with up to so many bytes of it made now, and its blocks."""
-    blocks = blocks_of(log_dir, source.stem)
-    index = Index(log_dir, source)
-    if any(index.of(block) is None for block in blocks):
-        with opened(source) as (file, raw):
-            frames = frames_of(raw) if file.packing == "zst" else None
-            if frames is not None or not file.packing:
-                # The newest are asked for most.
-                index.add(reversed(blocks), _reader(raw, frames), bytes_max)
+    index, blocks = Index(log_dir, source), blocks_of(log_dir, source.stem)
+    _made(index, blocks, source, bytes_max, lambda: None)
     return index, blocks
+
+
+def _made(
+    index: Index, blocks: Sequence[Block], source: Source, bytes_max: int, beat: Callable[[], None]
+) -> None:
+    if all(index.of(block) is not None for block in blocks):
+        return
+    with opened(source) as (file, raw):
+        frames = frames_of(raw) if file.packing == "zst" else None
+        if frames is None and file.packing:
+            return
+        read = _reader(raw, frames)
+
+        def next_block(block: Block) -> bytes:
+            beat()
+            return read(block)
+
+        # The newest are asked for most.
+        index.add(reversed(blocks), next_block, bytes_max)
 
 
 def _reader(raw: io.FileIO, frames: Sequence[Frame] | None) -> Callable[[Block], bytes]:

@@ -5,6 +5,7 @@ _CLEANING = "../integration/test_cleaning.py::test_"
 _ROTATION = "../integration/test_rotation.py::test_"
 _PLANS = "../property/test_keeping_plans.py::test_"
 _KILLED = "test_leaving_killed.py::test_"
+_NOTES = "../integration/test_keeping_notes.py::test_"
 _CLEANER = "pipeline/keeping/cleaning.py"
 _PLAN = "pipeline/keeping/plan.py"
 _DAYS = "pipeline/storage/days.py"
@@ -137,5 +138,32 @@ RETENTION = (
         "file leaves without its last words",
         _LEAVING + "an_end_is_known_when_the_file_that_told_it_has_left",
         ((_CLEANER, "reasons, first.file.day.instance, words_of)", "reasons, first.file.day.instance)"),),
+    ),
+    (
+        "an index outlives its file",
+        _NOTES + "notes_go_with_their_file[deleted]",
+        (
+            (
+                "pipeline/keeping/notes.py",
+                "in (index.path_of(places.log_dir, name), counts_path(places.belongings_dir, name)):",
+                "in (counts_path(places.belongings_dir, name),):",
+            ),
+        ),
+    ),
+    (
+        "what a kill left of notes stays",
+        "test_notes_killed.py::test_a_kill_behind_packing_leaves_no_index_that_is_of_no_use_for_long",
+        ((_CLEANER, "        notes.sweep(self._places)\n", ""),),
+    ),
+    (
+        "a keeper goes on with half an index as if it were whole",
+        _NOTES + "a_keeper_that_ends_in_the_middle_leaves_a_part_that_counts",
+        (
+            (
+                "pipeline/keeping/notes.py",
+                "    return counts.is_counted(places, name)\n",
+                "    return index.path_of(places.log_dir, name).exists()\n",
+            ),
+        ),
     ),
 )

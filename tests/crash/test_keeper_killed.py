@@ -22,7 +22,7 @@ from support.unpacking import content
 import pipeline
 from pipeline.verification import account, verify
 
-_CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("(keeper\.[a-z._]+)"\)')
+_CALL = re.compile(r'failpoint\.(?:reach|is_aimed_at)\("(keeper\.(?:pack|mend)\.[a-z._]+)"\)')
 PACK_POINTS = (
     "keeper.pack.partial",
     "keeper.pack.synced",

@@ -53,6 +53,12 @@ def test_import_pipeline_loads_no_heavy_module(tmp_path: Path) -> None:
     assert not heavy, f"`import pipeline` loads {', '.join(heavy)}"
 
 
+def test_the_keeper_makes_indexes_without_the_libraries_of_questions(tmp_path: Path) -> None:
+    """It is small, and works where the extra `query` is not installed."""
+    loaded = modules_after("import workers.keeper, pipeline.query.pruning", tmp_path)
+    assert not loaded & {"duckdb", "pyarrow", "numpy", "rich"}
+
+
 def test_emitting_a_known_type_by_its_name_loads_no_heavy_module(tmp_path: Path) -> None:
     """Records are looked at without the classes: msgspec is for who uses a typed record."""
     emitting = "import pipeline\npipeline.start_pipeline(enabled=False).emit('tool_call', tool_name='bash')"

@@ -70,8 +70,8 @@ def test_a_finished_file_is_counted_once_in_whatever_form(logs: Path) -> None:
     assert [one.action for one in Cleaner(places_for(logs), Settings(retention_days=0)).run()] == [
         "packed"
     ] * 6
-    assert list(cleaner.count()) == NAMES
-    assert list(cleaner.count()) == []
+    assert list(cleaner.finish()) == NAMES
+    assert list(cleaner.finish()) == []
     found = write(logs)
     assert {name: {key: row[key] for key in expected[name]} for name, row in found.items()} == expected
     assert {row["packing"] for row in found.values()} == {"zst"}
@@ -84,7 +84,7 @@ def test_a_row_outlives_its_file_and_its_counts(logs: Path) -> None:
     before = write(logs)
     places, settings = places_for(logs), Settings(retention_days=0, compression="none")
     assert before[NAMES[0]]["types"] is None
-    assert len(list(Cleaner(places, settings).count())) == len(NAMES)
+    assert len(list(Cleaner(places, settings).finish())) == len(NAMES)
     counted = write(logs)
     assert counted[NAMES[0]]["types"]["work"] == 30
     done = list(Cleaner(places, settings, limits=Limits(max_files=5)).run())

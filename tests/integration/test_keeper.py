@@ -11,7 +11,8 @@ import psutil
 import pytest
 from support.apps import App, Site
 from support.archive import DAYS, at_rest
-from support.packing import archive, day_files, drafts
+from support.packing import archive, day_files
+from support.rig import Rig
 from support.unpacking import content
 from support.waiting import until
 
@@ -20,6 +21,10 @@ from pipeline.host import clock
 from pipeline.keeping import report
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.paths import places_for
+from pipeline.query import index
+from pipeline.query.blocks import blocks_of
+from pipeline.query.cuts import Cuts
+from pipeline.query.sources import sources
 from pipeline.settings import Settings
 from pipeline.storage.fence import keeper_lock_of
 from pipeline.verification import account, verify
@@ -147,6 +152,35 @@ def test_a_pipeline_ends_without_waiting_for_a_keeper_that_hangs(site: Site) -> 
     app.tell("end")
     app.wait()
     assert not verify(site.log_dir).findings
+
+
+def long_day(rig: Rig) -> None:
+    """Let the real writer write a day that is long enough for an index, and end."""
+    producer = rig.producer()
+    rig.start_writer()
+    for tag in range(700):
+        rig.emit(producer, tag, size=2000)
+        if tag % 10 == 0:
+            rig.step()
+    rig.close_producer(producer)
+    rig.drain()
+    rig.writer.stop_own_lane("stopped")
+    rig.kill_writer()
+
+
+def test_a_day_that_is_over_has_its_index_before_anybody_asks(tmp_path: Path) -> None:
+    """Made by the keeper at the next start of a pipeline, though nothing has to be packed or to leave."""
+    with Site(tmp_path / "site") as site:
+        shutil.copytree(at_rest(tmp_path, long_day), site.log_dir)
+        app = start(site, {"compression": "none"})
+        path = index.path_of(site.log_dir, DAYS[0])
+        until(path.exists, "an index", PATIENCE_SEC)
+        until(lambda: report.load(site.places)["state"] == "done", "its end", PATIENCE_SEC)
+        [source] = sources(site.log_dir, "2025-11-21", "2025-11-21", Cuts(site.log_dir))
+        known, blocks = index.Index(site.log_dir, source), blocks_of(site.log_dir, DAYS[0])
+        assert len(blocks) > 1
+        assert all(known.of(block) is not None for block in blocks)
+        end(site, app)
 
 
 def test_what_is_due_follows_the_settings(
