@@ -17,12 +17,15 @@ Invariants                                                                  cras
         claim is gone.                                          integration/test_volume_leaves.py
     P9  A claim may be of another instance's part. Its manifest is of that one's chain.
                                                                 property/test_simulation.py
+    P10 A part is as long as `rotate_max_mb` allows, or one row: a row is what is claimed and removed as a
+        whole, so it is never cut in two.                           unit/test_replay.py
     P7  One process at a time replays a store: a lock beside it says so, whichever files it appends to.
 """
 
 from __future__ import annotations
 
 import errno
+import sys
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -31,6 +34,7 @@ from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
+from pipeline.limits import MIB
 from pipeline.storage import fallback_rows, fence, quarantine, stored
 from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
@@ -77,6 +81,7 @@ class Replay:
         self._quarantine_dir = self._grip.places.quarantine_dir
         self._instance = instance
         self._settings = settings
+        self._bytes_max = int(settings.rotate_max_mb * MIB) or sys.maxsize
         self._since = since
         self._limit = limit
         self._beat = beat
@@ -172,7 +177,7 @@ class Replay:
                 self._quarantine(row)
                 return max(1, row.count)
         part = self._part_for(rows)
-        rows = _ascending(rows, part)
+        rows = _fitting(_ascending(rows, part), self._bytes_max - part.actual_size())
         data = b"".join(row.data for row in rows)
         claim = Claim(part.name, part.volume, part.inode, part.actual_size(), rows[0].id, rows[-1].id)
         self._fallback.change(lambda connection: fallback_rows.put_claim(connection, claim))
@@ -204,7 +209,7 @@ class Replay:
         """Return the part that the first row may go to."""
         part, first = self._part, rows[0]
         is_fit = part is not None and part.path.name.startswith(f"{first.period}.")
-        if part is None or not is_fit or first.first <= part.last_numbers.get(first.producer, 0):
+        if part is None or not is_fit or self._is_full(part, first) or _goes_back(part, first):
             if part is not None:
                 self._let_go(part)
             self._part = None
@@ -217,6 +222,9 @@ class Replay:
             )
             self._void_marks(part)
         return part
+
+    def _is_full(self, part: ReplayPart, row: StoredRow) -> bool:
+        return part.actual_size() > 0 and part.actual_size() + len(row.data) > self._bytes_max
 
     def _void_marks(self, part: ReplayPart) -> None:
         """Forget the mark of a file that is gone, whose inode this new part has."""
@@ -337,6 +345,20 @@ def _up_to(rows: list[StoredRow], records: int) -> list[StoredRow]:
         if records <= 0:
             return rows[:number]
     return rows
+
+
+def _fitting(rows: list[StoredRow], room: int) -> list[StoredRow]:
+    """Return the rows for which there is room, and the first one in any case."""
+    for number, row in enumerate(rows):
+        room -= len(row.data)
+        if room < 0:
+            return rows[: max(1, number)]
+    return rows
+
+
+def _goes_back(part: ReplayPart, row: StoredRow) -> bool:
+    """Whether numbers of its producer in the part are as high."""
+    return row.first <= part.last_numbers.get(row.producer, 0)
 
 
 def _ascending(rows: list[StoredRow], part: ReplayPart) -> list[StoredRow]:

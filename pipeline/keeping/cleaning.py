@@ -9,6 +9,9 @@ Invariants
     C1  A file that somebody appends to, or whose entry cannot be written, stays; and is not tried again in
         this run.
     C2  What is told with a file is its last sight: a step either tells of a file or leaves it there.
+    C3  For the rest of the run a file that had to stay counts as gone: no newer one leaves in its place, but
+        for room on the volume, which it does not give. It may be one of an instance that lives, and lets it
+        go itself.                                          integration/test_two_instances_retention.py, too
 The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 """
 
@@ -104,7 +107,7 @@ class Cleaner:
         self._beat = beat
         self._goodbyes = Goodbyes(self._places, Access.of(settings), beat)
         self._unpackable: set[str] = set()
-        self._busy: set[str] = set()
+        self._staying: set[str] = set()
         self._explained: dict[str, int] = {}
 
     @property
@@ -170,12 +173,13 @@ class Cleaner:
     def _look(self) -> list[Kept]:
         self._grip.check()
         seals = Seals(self._places, _now_sec(), self._explained)
-        return inventory.take(
+        found = inventory.take(
             self._places.log_dir,
-            is_sealed=lambda day, end_sec: str(day) not in self._busy and seals.is_sealed(day, end_sec),
+            is_sealed=seals.is_sealed,
             told=self._goodbyes.told,
             timezone=self._settings.timezone,
         )
+        return [kept for kept in found if kept.name not in self._staying]
 
     def _free(self) -> int | None:
         return files.free_bytes(self._places.log_dir)
@@ -241,7 +245,7 @@ class Cleaner:
         return Done(kept.name, self._way.verb, step.reason, kept.size)
 
     def _stayed(self, step: Leave, trouble: str) -> Done:
-        self._busy.add(step.file.name)
+        self._staying.add(step.file.name)
         size, why = step.file.size, self._grip.named(trouble)
         return Done(
             step.file.name, self._way.verb, step.reason, size, size, why, trouble not in (_OPEN, _UNSAID)

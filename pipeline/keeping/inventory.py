@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """One day file, in whatever form it is; its order is by age, oldest first."""
+    """One day file, in whatever form it is."""
 
     end_sec: int
     """The epoch second at which its period is over: no record in it is younger."""
@@ -69,19 +69,24 @@ def take(
     why its manifest says that it has left, empty when it does not.
     """
     found: dict[DayName, dict[str, int]] = {}
-    for name, size in _regular(log_dir):
+    changed: dict[DayName, int] = {}
+    for name, about in _regular(log_dir):
         plain, packing = naming.unpacked(name)
         day = naming.parse(plain)
         if day is not None:
-            found.setdefault(day, {})[packing] = size
-    return sorted(
+            found.setdefault(day, {})[packing] = about.st_size
+            changed[day] = about.st_mtime_ns
+    files = [
         Kept(end_sec, day, tuple(sorted(sizes.items())), is_sealed(day, end_sec), told(str(day)))
         for day, sizes in found.items()
         if (end_sec := periods.end_of(day.period, timezone)) is not None
-    )
+    ]
+    # The parts of one period by their last change, which packing keeps: the numbers of two instances that
+    # write at once have nothing to do with each other, and one would lose all of its files before the other.
+    return sorted(files, key=lambda kept: (kept.end_sec, changed[kept.day], kept.day))
 
 
-def _regular(log_dir: Path) -> Iterable[tuple[str, int]]:
+def _regular(log_dir: Path) -> Iterable[tuple[str, os.stat_result]]:
     for name in os.listdir(log_dir):
         try:
             about = os.lstat(log_dir / name)
@@ -89,4 +94,4 @@ def _regular(log_dir: Path) -> Iterable[tuple[str, int]]:
             continue  # packed or removed just now
         # What a link leads to is somebody's, and not in our budget.
         if stat.S_ISREG(about.st_mode):
-            yield name, about.st_size
+            yield name, about

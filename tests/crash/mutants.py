@@ -295,7 +295,7 @@ MUTANTS = [
         "../unit/test_replay.py::test_what_would_go_back_begins_another_part",
         (
             (_R, "        if row.first <= last.get(row.producer, 0):", "        if False:"),
-            (_R, " or first.first <= part.last_numbers.get(first.producer, 0):", ":"),
+            (_R, " or _goes_back(part, first):", ":"),
         ),
     ),
     Mutant(

@@ -166,4 +166,31 @@ RETENTION = (
             ),
         ),
     ),
+    (
+        "replay goes on in a part that is full",
+        "../unit/test_replay.py::test_a_part_is_as_long_as_files_may_be_or_one_row[1]",
+        (("pipeline/delivery/replay.py", "or self._is_full(part, first) or", "or"),),
+    ),
+    (
+        "newer files leave in the place of another pipeline's",
+        _CLEANING + "no_newer_file_leaves_in_the_place_of_one_that_has_to_stay[max_files]",
+        (
+            (
+                _CLEANER,
+                "[kept for kept in found if kept.name not in self._staying]",
+                "[kept._replace(is_sealed=kept.is_sealed and kept.name not in self._staying) for kept in found]",
+            ),
+        ),
+    ),
+    (
+        "parts of two pipelines by their names",
+        _CLEANING + "the_parts_of_a_day_leave_in_the_order_of_their_last_change",
+        (
+            (
+                "pipeline/keeping/inventory.py",
+                "(kept.end_sec, changed[kept.day], kept.day)",
+                "(kept.end_sec, kept.day)",
+            ),
+        ),
+    ),
 )

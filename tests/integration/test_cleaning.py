@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.days import DAYS, history
 
 from pipeline.host import clock
+from pipeline.keeping import inventory
 from pipeline.keeping.cleaning import Cleaner, Done
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
@@ -133,16 +135,57 @@ def test_a_file_of_an_instance_that_works_elsewhere_is_left_to_that_one(logs: Pa
     """Its append lock is held on another host, say; once it is gone, its files are anybody's to keep."""
     other = logs / f"{DAYS[0]}.i1a2b3c4d.jsonl"
     other.write_bytes(b"")
+    with elsewhere(logs):
+        (done,) = [one for one in clean(logs, retention_sec=4.4 * DAY_SEC) if one.trouble]
+        assert (done.file, done.is_fault, other.exists()) == (other.name, False, True)
+    assert [one.file for one in clean(logs, retention_sec=4.4 * DAY_SEC)] == [other.name]
+
+
+@contextmanager
+def elsewhere(logs: Path) -> Iterator[None]:
+    """Let the instance i1a2b3c4d work elsewhere meanwhile."""
     lock = logs / ".pipeline" / "append.i1a2b3c4d.lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout.readline() == b"held\n"
-        (done,) = [one for one in clean(logs, retention_sec=4.4 * DAY_SEC) if one.trouble]
-        assert (done.file, done.is_fault, other.exists()) == (other.name, False, True)
+        yield
         holder.stdin.close()
-        holder.wait()
-    assert [one.file for one in clean(logs, retention_sec=4.4 * DAY_SEC)] == [other.name]
+
+
+@pytest.mark.parametrize("limit", ["max_files", "max_total_bytes"])
+def test_no_newer_file_leaves_in_the_place_of_one_that_has_to_stay(logs: Path, limit: str) -> None:
+    """C3: it goes next time, when nobody has it in hand any more."""
+    sizes = [(logs / name).stat().st_size for name in names(logs)]
+    limits = {limit: len(sizes) - 2 if limit == "max_files" else sum(sizes[2:])}
+    with (logs / f"{DAYS[0]}.jsonl").open("a") as file:
+        assert holding.share(file.fileno())
+        done = clean(logs, **limits)
+        assert [(one.file, bool(one.trouble)) for one in done] == [
+            (f"{DAYS[0]}.jsonl", True),
+            (f"{DAYS[1]}.jsonl", False),
+        ]
+    assert [one.file for one in clean(logs, **limits)] == day_names(DAYS[0])
+    assert names(logs) == day_names(*DAYS[2:])
+
+
+def test_for_room_on_the_volume_others_go_in_its_place(logs: Path) -> None:
+    """C3: what stays gives none."""
+    with (logs / f"{DAYS[0]}.jsonl").open("a") as file:
+        assert holding.share(file.fileno())
+        clean(logs, min_free_bytes=1 << 60)
+    assert names(logs) == day_names(DAYS[0], DAYS[-1])
+
+
+def test_the_parts_of_a_day_leave_in_the_order_of_their_last_change(tmp_path: Path) -> None:
+    """Two instances have parts of their own, numbered by themselves; neither's go before the other's."""
+    days = ["2025-11-21", "2025-11-21.i1a2b3c4d", "2025-11-21.i1a2b3c4d.1", "2025-11-21.1", "2025-11-21.r1"]
+    for second, day in enumerate([*days, "2025-11-20.i1a2b3c4d"]):
+        path = tmp_path / f"{day}.jsonl{'.zst' * (second % 2)}"
+        path.write_bytes(b"")
+        os.utime(path, (second, second))
+    found = inventory.take(tmp_path, is_sealed=lambda *_: True)
+    assert [kept.name for kept in found] == day_names("2025-11-20.i1a2b3c4d", *days)
 
 
 def test_what_was_told_and_not_removed_goes_next_time(logs: Path) -> None:

@@ -30,10 +30,11 @@ class Site:
         self.log_dir.mkdir()
         self.places = places_for(self.log_dir)
         self.told: list[tuple[str, dict]] = []
+        self.settings = Settings()
 
     def replay(self, instance: str = "", **options) -> Replay:
         """Return a run over the store."""
-        return Replay(self.store, self.places, instance, Settings(), **options)
+        return Replay(self.store, self.places, instance, self.settings, **options)
 
     def run(self, bytes_max: int = PIECE, instance: str = "", **options) -> Replay:
         """Replay to the end."""
@@ -124,6 +125,33 @@ def test_what_would_go_back_begins_another_part(site) -> None:
     site.run()
     assert are_once_and_ascending(site.log_dir, records(A, 1, 5) | {(B, 1)})
     assert len(numbers_by_part(site.log_dir)) == 2
+
+
+@pytest.mark.parametrize("bytes_max", [1, 700, PIECE])
+def test_a_part_is_as_long_as_files_may_be_or_one_row(site, bytes_max) -> None:
+    """Whatever a piece is; a row that is longer than that has a part of its own."""
+    limit = 5 * len(row(A, 100, 100).data)
+    for number in range(100, 150):
+        site.store.store([row(A, number, number)], {})
+    site.store.store([row(A, 150, 159), row(A, 160, 160)], {})
+    site.settings = Settings(rotate_max_mb=limit / (1 << 20))
+    site.run(bytes_max)
+    sizes = [path.stat().st_size for path in site.log_dir.glob("*.jsonl")]
+    assert sorted(sizes) == [limit // 5, *[limit] * 10, 2 * limit]
+    assert are_once_and_ascending(site.log_dir, records(A, 100, 160))
+
+
+@pytest.mark.parametrize("name", ["replay.claimed", "replay.appended", "replay.synced", "replay.removed"])
+def test_a_kill_between_two_parts_of_a_size_repeats_nothing(site, monkeypatch, name) -> None:
+    """What was interrupted is settled in its part, and what follows is in others."""
+    for number in range(100, 120):
+        site.store.store([row(A, number, number)], {})
+    site.settings = Settings(rotate_max_mb=3 * len(row(A, 100, 100).data) / (1 << 20))
+    for _ in range(5):
+        interrupted(site, monkeypatch, name)
+    site.run()
+    assert max(map(len, numbers_by_part(site.log_dir).values())) <= 3
+    assert are_once_and_ascending(site.log_dir, records(A, 100, 119))
 
 
 def test_what_is_left_out_by_time_comes_later(site) -> None:
