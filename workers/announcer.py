@@ -81,6 +81,11 @@ class Announcer:
             level="WARNING" if entry["cause"] == "min_free" else "INFO",
         )
 
+    def doubts_clock(self, ahead_sec: float, until_sec: float) -> None:
+        """Tell that the clock has leapt, and from when on it is believed if it stays as it is."""
+        until = clock.second_text(int(until_sec)).decode() + "Z"
+        self._own.emit("clock_doubted", ahead_sec=round(ahead_sec), until=until, level="WARNING")
+
     def ended(self, lane: WatchedLane) -> bool:
         """Tell that a producer has ended and is in the files whole; False when that has to be tried again."""
         if not self.drops(lane) or not self._holes(lane):

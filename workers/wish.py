@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import launch
 from pipeline.host import clock
-from pipeline.keeping import from_settings
+from pipeline.keeping import belief, from_settings
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.storage.catalog import COUNTS
 
@@ -58,9 +58,10 @@ class KeeperWish:
         self._looked_at, self._is_hurried = now, False
         writer = self._writer
         try:
+            ahead_sec = self._look_at_clock()
             outlook = self._cleaner.outlook()
             from_settings.leave_note(writer.days.grip.places, writer.settings)
-            self.outlook = outlook.document()
+            self.outlook = outlook.document() | {"clock_ahead_sec": round(ahead_sec)}
             if now < self._wish_from and not outlook.is_pressed:
                 return
             due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
@@ -74,6 +75,17 @@ class KeeperWish:
                 self._wished_at, self._wished = now, due | self._wished
         except OSError as error:
             writer.journal.note(f"cannot see whether there is work for the keeper: {error}")
+
+    def _look_at_clock(self) -> float:
+        """Note what the clock says, and tell of a leap; return by how much it is ahead."""
+        places, look = self._writer.days.grip.places, belief.Look.now()
+        known = belief.load(places)
+        found, ahead_sec = known.after(look), known.ahead_sec(look)
+        if ahead_sec and found.doubted != known.doubted:
+            self._writer.announcer.doubts_clock(ahead_sec, look.wall_sec + belief.WAIT_SEC)
+        if found.is_worth_a_note(known):
+            belief.store(places, found)
+        return ahead_sec
 
     def _take_counts(self) -> None:
         """Have the catalog written when the keeper has counted files meanwhile."""

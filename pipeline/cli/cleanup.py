@@ -71,6 +71,8 @@ def command(
         outcome = at_once.clean(
             places, settings, retention, max_size_mb, dry_run=dry_run, on_done=on_done, beat=beat
         )
+    if outcome.clock_ahead_sec:
+        _warn(outcome.clock_ahead_sec)
     if as_json:
         click.echo(json.dumps(outcome.document()))
     else:
@@ -95,6 +97,15 @@ def _progress() -> Iterator[tuple[Callable[[Done], None], Callable[[], None]]]:
         yield on_done, beat
     finally:
         line.clear()
+
+
+def _warn(ahead_sec: int) -> None:
+    days = ahead_sec / from_settings.DAY_SEC
+    click.echo(
+        f"warning: the clock is {days:,.1f} days ahead of what it should be. Ages are taken from it all the"
+        " same; the keeper waits for a day with that.",
+        err=True,
+    )
 
 
 def _tell(outcome: Outcome) -> None:

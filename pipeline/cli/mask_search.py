@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OWN_TYPES: Final = frozenset(
     {
+        "clock_doubted",
         "fallback_replayed",
         "file_changed",
         "file_expired",

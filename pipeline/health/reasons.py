@@ -105,6 +105,12 @@ REASONS: Final[dict[str, Reason]] = {
         "Within a day files will have to leave for want of room, before retention_days are over.",
         "`retention.leaving` in the health document says which; raise max_total_size_mb, or keep a copy.",
     ),
+    "clock_doubted": Reason(
+        OK,
+        "The clock has leapt forward: for a day that makes no file old enough to leave.",
+        "Set it right if it is wrong: `retention.clock_ahead_sec` says by how much. `pipeline cleanup` "
+        "does not wait.",
+    ),
     "queue_deep": Reason(
         DEGRADED,
         "The queue holds more than 80 % of queue_size records.",

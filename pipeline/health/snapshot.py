@@ -140,6 +140,7 @@ def _file_tests(facts: Facts) -> list[tuple[str, bool]]:
         ("keeper_failing", bool(_keeper(facts).get("error"))),
         ("room_scarce", bool(retention.get("is_scarce"))),
         ("files_will_leave", bool(retention.get("leaving", {}).get("files"))),
+        ("clock_doubted", bool(retention.get("clock_ahead_sec"))),
         ("disk_nearly_full", free is not None and free < DISK_FREE_MIN_BYTES),
     ]
 

@@ -18,6 +18,11 @@ sleep = time.sleep
 thread_cpu = time.thread_time
 
 
+def uptime() -> float:
+    """Return the seconds since the machine was started, those that it slept included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def second_text(second: int) -> bytes:
     """Return an epoch second as UTC, `2025-11-21T14:32:15`. Imports nothing: emit() works to the very end."""
     return b"%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import AlreadyRunningError, PipelineError, SettingsError
 from pipeline.host import clock
-from pipeline.keeping import from_settings
+from pipeline.keeping import belief, from_settings
 from pipeline.keeping.cleaning import PACKED, UNPACKED_COPY, Cleaner
 from pipeline.keeping.plan import Leave
 from pipeline.limits import MIB
@@ -50,6 +50,7 @@ class Outcome:
                      what packing may bring); and trouble, is_fault for one that stayed as it was
         packed, expired, stayed   how many
         freed_bytes  what they took less
+        clock_ahead_sec   how far the clock is ahead of what the writer believes, 0 nearly always
     """
 
     log_dir: str
@@ -58,6 +59,7 @@ class Outcome:
     foreseen: list[Step] = field(default_factory=list)
     verb: str = ""
     """What becomes of files that leave."""
+    clock_ahead_sec: int = 0
 
     @property
     def troubles(self) -> list[Done]:
@@ -76,6 +78,7 @@ class Outcome:
             "expired": len(good) - packed,
             "stayed": len(rows) - len(good),
             "freed_bytes": sum(row["bytes"] - row["bytes_after"] for row in good),
+            "clock_ahead_sec": self.clock_ahead_sec,
             "files": rows,
         }
 
@@ -87,6 +90,7 @@ def clean(
     max_size_mb: str | float | None = None,
     *,
     dry_run: bool = False,
+    trusts_clock: bool = True,
     on_done: Callable[[Done], None] = lambda _: None,
     beat: Callable[[], None] = lambda: None,
 ) -> Outcome:
@@ -95,10 +99,15 @@ def clean(
 
     `retention` is a time such as `7d` or a number of days, `max_size_mb` a size such as `1GB` or a number of
     MiB. `on_done` hears of each file, `beat` is called while it takes long. SettingsError for a limit that is
-    none; OSError when nobody can look; AlreadyRunningError when a keeper is at work for too long.
+    none; OSError when nobody can look; AlreadyRunningError when a keeper is at work for too long. A clock
+    that has leapt is believed, as who asks sees what day it is; not so without `trusts_clock`.
     """
     outcome = Outcome(str(places.log_dir), dry_run, verb=from_settings.way_of(settings).verb)
     limits, grip = _limits(places, settings, retention, max_size_mb), Grip(places)
+    ahead_sec = belief.ahead_sec(places)
+    outcome.clock_ahead_sec = round(ahead_sec)
+    if limits.retention_sec and not trusts_clock:
+        limits = replace(limits, retention_sec=limits.retention_sec + ahead_sec)
     cleaner = Cleaner(places, settings, limits=limits, grip=grip, beat=beat)
     if not places.log_dir.is_dir():
         raise PipelineError("there is no log directory", where=str(places.log_dir))

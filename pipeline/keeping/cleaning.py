@@ -18,11 +18,12 @@ The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.host import clock, files
-from pipeline.keeping import from_settings, inventory, last_words, notes, packing
+from pipeline.keeping import belief, from_settings, inventory, last_words, notes, packing
 from pipeline.keeping.forecast import outlook
 from pipeline.keeping.goodbyes import Goodbyes
 from pipeline.keeping.leaving import leave
@@ -115,13 +116,21 @@ class Cleaner:
         """The limits now: some are shares of the volume, which may have come just now."""
         return self._given or from_settings.limits_of(self._settings, self._places.log_dir)
 
+    @property
+    def _believed_limits(self) -> Limits:
+        """The limits now; a clock that is doubted makes no file older, unless limits were given."""
+        limits = self._limits
+        if self._given or not limits.retention_sec:
+            return limits
+        return replace(limits, retention_sec=limits.retention_sec + belief.ahead_sec(self._places))
+
     def foresee(self) -> list[Step]:
         """Return all that would be done, if packing makes a file a fifth of what it was. Changes nothing."""
-        return foreseen(self._look(), self._limits, now_sec=_now_sec(), free_bytes=self._free())
+        return foreseen(self._look(), self._believed_limits, now_sec=_now_sec(), free_bytes=self._free())
 
     def outlook(self) -> Outlook:
         """Return what files take, and what will have to leave for want of room within a day."""
-        return outlook(self._look(), self._limits, now_sec=_now_sec(), free_bytes=self._free())
+        return outlook(self._look(), self._believed_limits, now_sec=_now_sec(), free_bytes=self._free())
 
     def is_scarce(self) -> bool:
         """Whether less is free on the volume than should be. Costs one statfs(2)."""
@@ -132,7 +141,7 @@ class Cleaner:
         """Return what is due now. OSError when nobody can look."""
         return plan(
             self._look(),
-            self._limits,
+            self._believed_limits,
             now_sec=_now_sec(),
             free_bytes=self._free(),
             unpackable=self._unpackable,

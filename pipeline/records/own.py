@@ -127,3 +127,10 @@ class FileExpired(Record):
     cause: Annotated[str, Meta(description="age, max_files, size or min_free: which limit it was beyond.")]
     records: Annotated[int, Meta(description="Records in it.")] | None = None
     bytes: Annotated[int, Meta(description="Bytes of these.")] | None = None
+
+
+class ClockDoubted(Record):
+    """The clock has leapt forward: until it is believed, that makes no file old enough to leave."""
+
+    ahead_sec: Annotated[int, Meta(description="How far it is ahead of what it should say.")]
+    until: Annotated[str, Meta(description="When it is believed, if it goes on like that.")]

@@ -46,6 +46,7 @@ class FakeClock:
             "monotonic": self._monotonic,
             "monotonic_ns": self._monotonic_ns,
             "sleep": self._sleep,
+            "uptime": lambda: self.monotonic,
         }
         self._before: dict[str, Callable[..., Any]] = {}
         self.set(at)

@@ -5,6 +5,8 @@ _CLEANING = "../integration/test_cleaning.py::test_"
 _ROTATION = "../integration/test_rotation.py::test_"
 _PLANS = "../property/test_keeping_plans.py::test_"
 _KILLED = "test_leaving_killed.py::test_"
+_LEAPS = "../integration/test_clock_leaps.py::test_"
+_BELIEF = "pipeline/keeping/belief.py"
 _NOTES = "../integration/test_keeping_notes.py::test_"
 _CLEANER = "pipeline/keeping/cleaning.py"
 _PLAN = "pipeline/keeping/plan.py"
@@ -178,7 +180,7 @@ RETENTION = (
             (
                 _CLEANER,
                 "[kept for kept in found if kept.name not in self._staying]",
-                "[kept._replace(is_sealed=kept.is_sealed and kept.name not in self._staying) for kept in found]",
+                "[one._replace(is_sealed=one.is_sealed and one.name not in self._staying) for one in found]",
             ),
         ),
     ),
@@ -192,5 +194,25 @@ RETENTION = (
                 "(kept.end_sec, kept.day)",
             ),
         ),
+    ),
+    (
+        "a clock is believed whatever it says",
+        _LEAPS + "a_clock_that_is_a_year_ahead_for_a_while_makes_no_file_old_enough",
+        ((_CLEANER, "limits.retention_sec + belief.ahead_sec(self._places))", "limits.retention_sec)"),),
+    ),
+    (
+        "a leap that waits is believed with the one before",
+        _LEAPS + "each_leap_waits_for_a_day_of_its_own",
+        ((_BELIEF, "is_long and (self.boot != doubted.boot or self.follows(doubted))", "is_long"),),
+    ),
+    (
+        "what a clock said that was set back is what is believed",
+        _LEAPS + "a_machine_without_a_clock_of_its_own_is_not_doubted",
+        ((_BELIEF, "            return abs(gone) <= _OFF_SEC\n", "            return gone <= _OFF_SEC\n"),),
+    ),
+    (
+        "no time passes for files while the clock is doubted",
+        _LEAPS + "a_clock_that_stays_ahead_is_believed_after_a_day",
+        ((_BELIEF, "look.up_sec - self.believed.up_sec if is_known else 0.0", "0.0"),),
     ),
 )

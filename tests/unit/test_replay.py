@@ -6,65 +6,22 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.slices import DAY, NEXT_DAY, A, B, are_once_and_ascending, lines, make, numbers_by_part, row
+from support.replays import PIECE, ReplaySite
+from support.slices import DAY, NEXT_DAY, A, B, are_once_and_ascending, lines, numbers_by_part, row
 
 from pipeline.delivery import replay_part
-from pipeline.delivery.replay import Replay
 from pipeline.host import files
-from pipeline.paths import create_runtime, places_for
+from pipeline.paths import create_runtime
 from pipeline.settings import Settings
 from pipeline.storage import fallback_rows
 from pipeline.storage.fallback import FallbackRow
-
-PIECE = 4 << 20
-
-
-class Site:
-    """A log directory and a store to replay into it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.notes: list[str] = []
-        self.store = make(directory / "fallback", self.notes)
-        self.store.open()
-        self.log_dir = directory / "logs"
-        self.log_dir.mkdir()
-        self.places = places_for(self.log_dir)
-        self.told: list[tuple[str, dict]] = []
-        self.settings = Settings()
-
-    def replay(self, instance: str = "", **options) -> Replay:
-        """Return a run over the store."""
-        return Replay(self.store, self.places, instance, self.settings, **options)
-
-    def run(self, bytes_max: int = PIECE, instance: str = "", **options) -> Replay:
-        """Replay to the end."""
-        run = self.replay(instance, **options)
-        while run.step(bytes_max):
-            pass
-        fallback_rows.tell(self.store, self.emit)
-        return run
-
-    def emit(self, action_type: str, **fields) -> int:
-        """Take a record of the writer's own."""
-        self.told.append((action_type, fields))
-        return len(self.told)
-
-    def damage(self, number: int) -> None:
-        """Change a byte of a row behind its checksum's back."""
-        self.store.change(
-            lambda conn: conn.execute(
-                "UPDATE slices SET data = CAST(substr(data, 1, 120) || X'59' || substr(data, 122) AS BLOB)"
-                " WHERE id = ?",
-                (number,),
-            )
-        )
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch):
     """Give a place for one replay."""
     monkeypatch.setenv("PIPELINE_RUNTIME_ROOT", str(tmp_path))
-    made = Site(tmp_path)
+    made = ReplaySite(tmp_path)
     yield made
     made.store.close()
 
