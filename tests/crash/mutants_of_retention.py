@@ -7,6 +7,9 @@ _PLANS = "../property/test_keeping_plans.py::test_"
 _KILLED = "test_leaving_killed.py::test_"
 _LEAPS = "../integration/test_clock_leaps.py::test_"
 _BELIEF = "pipeline/keeping/belief.py"
+_ORDER = "../integration/test_leaving_order.py::test_"
+_LEAVE = "pipeline/keeping/leaving.py"
+_SEALS = "pipeline/keeping/seals.py"
 _NOTES = "../integration/test_keeping_notes.py::test_"
 _CLEANER = "pipeline/keeping/cleaning.py"
 _PLAN = "pipeline/keeping/plan.py"
@@ -214,5 +217,61 @@ RETENTION = (
         "no time passes for files while the clock is doubted",
         _LEAPS + "a_clock_that_stays_ahead_is_believed_after_a_day",
         ((_BELIEF, "look.up_sec - self.believed.up_sec if is_known else 0.0", "0.0"),),
+    ),
+    (
+        "a file goes before its entry is synced",
+        _ORDER + "a_file_goes_when_its_entry_is_on_the_disk",
+        (("pipeline/storage/manifest.py", "                os.fdatasync(fd)\n", ""),),
+    ),
+    (
+        "that a file is gone not synced",
+        _ORDER + "a_file_goes_when_its_entry_is_on_the_disk",
+        ((_LEAVE, "    files.sync_directory(path.parent)\n\n\ndef _move", "\n\ndef _move"),),
+    ),
+    (
+        "a file goes before its second name is synced",
+        _ORDER + "a_moved_file_goes_when_its_new_place_is_on_the_disk[linked]",
+        (
+            (
+                _LEAVE,
+                "        os.link(path, place)\n        _sync_to(place)\n",
+                "        os.link(path, place)\n",
+            ),
+        ),
+    ),
+    (
+        "a file goes before its copy is synced",
+        _ORDER + "a_moved_file_goes_when_its_new_place_is_on_the_disk[copied]",
+        ((_LEAVE, "        os.fsync(target.fileno())\n", ""),),
+    ),
+    (
+        "a file goes before somebody's copy is synced",
+        _ORDER + "a_moved_file_goes_when_its_new_place_is_on_the_disk[there]",
+        ((_LEAVE, "            _sync_to(place)\n            return None", "            return None"),),
+    ),
+    (
+        "a running writer's catalog not updated when files leave",
+        _LEAVING + "the_catalog_of_a_running_writer_tells_which_files_have_left",
+        (("workers/goodbyes.py", "        manifests.store_catalog()\n", ""),),
+    ),
+    (
+        "a file behind a cut counts as sealed",
+        _CLEANING + "what_no_writer_has_sealed_is_sealed_a_minute_later_and_of_others_a_day[]",
+        ((_SEALS, 'last["kind"] in (BEGIN, BLOCK)', 'last["kind"] != ""'),),
+    ),
+    (
+        "files of others sealed as soon as ours",
+        _CLEANING + "what_no_writer_has_sealed_is_sealed_a_minute_later_and_of_others_a_day[.i1a2b3c4d]",
+        ((_SEALS, "SEAL_AFTER_SEC if day.instance == self._own else _OTHERS_AFTER_SEC", "SEAL_AFTER_SEC"),),
+    ),
+    (
+        "what leaves by age makes no room",
+        _PLANS + "room_that_one_reason_makes_is_not_made_again_for_another",
+        ((_PLAN, "free_bytes + freed\n", "free_bytes\n"),),
+    ),
+    (
+        "one file after the other for the same room",
+        _PLANS + "room_that_one_reason_makes_is_not_made_again_for_another",
+        ((_PLAN, "        lack -= kept.size\n", ""),),
     ),
 )

@@ -16,9 +16,11 @@ from pipeline.host import clock
 from pipeline.keeping import inventory
 from pipeline.keeping.cleaning import Cleaner, Done
 from pipeline.keeping.plan import Limits
+from pipeline.keeping.seals import Seals
 from pipeline.paths import places_for
+from pipeline.records import periods
 from pipeline.settings import Settings
-from pipeline.storage import holding
+from pipeline.storage import holding, naming
 from pipeline.verification import account, verify
 
 DAY_SEC = 86_400.0
@@ -120,6 +122,33 @@ def test_what_is_not_explained_to_its_end_is_not_sealed(logs: Path) -> None:
         assert names(logs) == day_names(DAYS[1], DAYS[-1])
     finally:
         os.truncate(logs / f"{DAYS[1]}.jsonl", (logs / f"{DAYS[1]}.jsonl").stat().st_size - 20)
+
+
+def is_sealed(logs: Path, name: str, over_sec: float) -> bool:
+    """Tell whether a file is sealed whose period is over for so long, where no writer has noted it."""
+    day = naming.parse(name)
+    end_sec = periods.end_of(day.period, "UTC")
+    return Seals(places_for(logs), end_sec + over_sec).is_sealed(day, end_sec)
+
+
+@pytest.mark.parametrize("instance", ["", ".i1a2b3c4d"])
+def test_what_no_writer_has_sealed_is_sealed_a_minute_later_and_of_others_a_day(
+    made: Path, tmp_path: Path, instance: str
+) -> None:
+    """Somebody on another host may have records for it; and behind a cut somebody still has to look."""
+    logs, name = tmp_path / "logs", f"{DAYS[1]}{instance}.jsonl"
+    shutil.copytree(made, logs)
+    (logs / ".pipeline" / "checkpoint.json").unlink()
+    manifests = logs / ".pipeline" / "manifests"
+    for place, end in ((logs, ""), (manifests, ".manifest")):
+        (place / f"{DAYS[1]}.jsonl{end}").rename(place / f"{name}{end}")
+    assert is_sealed(logs, name, 7200.0) is not bool(instance)
+    assert is_sealed(logs, name, 90_000.0)
+    assert not is_sealed(logs, name, 30.0)
+    cut = {"serial": 99, "file": name, "kind": "cut", "offset": (logs / name).stat().st_size}
+    with (manifests / f"{name}.manifest").open("a") as file:
+        file.write(json.dumps(cut) + "\n")
+    assert not is_sealed(logs, name, 90_000.0)
 
 
 def test_a_file_that_somebody_appends_to_stays(logs: Path) -> None:

@@ -1,5 +1,6 @@
 """What a pipeline does about records of a day whose file has left: none is stored again, none is lost."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,17 @@ def test_the_file_that_is_written_is_never_told_gone(rig: Rig) -> None:
     for name in (NAMES[1], "2025-11-21.i1a2b3c4d.jsonl", "metadata.json"):
         assert desk.say({name: "age"}, "") == set()
     assert desk.say({NAMES[0]: "age"}, "") == {NAMES[0]}
+    check(rig)
+
+
+def test_the_catalog_of_a_running_writer_tells_which_files_have_left(rig: Rig) -> None:
+    """At once, with the head that has their entries: a power cut would otherwise take these for unknown."""
+    write_days(rig, 3)
+    rig.pass_time(60)  # it was written just now
+    assert clean(rig, max_files=1) == NAMES[:2]
+    catalog = json.loads((rig.places.log_dir / "metadata.json").read_bytes())
+    gone = {one["name"]: one["expired"] for one in catalog["files"] if one["expired"]}
+    assert gone == dict.fromkeys(NAMES[:2], "max_files")
     check(rig)
 
 

@@ -8,7 +8,7 @@ inventory itself, a step at a time, as the keeper does it, with a random ratio o
 from hypothesis import given, settings, strategies as st
 
 from pipeline.keeping.inventory import Kept
-from pipeline.keeping.plan import AGE, MAX_FILES, Leave, Limits, Pack, foreseen, plan
+from pipeline.keeping.plan import AGE, MAX_FILES, SIZE, Leave, Limits, Pack, foreseen, plan
 from pipeline.storage.naming import DayName
 
 HOUR = 3600
@@ -150,3 +150,15 @@ def test_no_newer_file_leaves_in_the_place_of_one_that_is_told_and_in_somebodys_
     in_hand = Kept(0, DayName("2025-11-20", "", 0), (("", 5000),), is_sealed=False, told="size")
     without = plan(files, limits, now_sec=NOW, free_bytes=free)
     assert plan([in_hand, *files], limits, now_sec=NOW, free_bytes=free) == without
+
+
+def test_room_that_one_reason_makes_is_not_made_again_for_another() -> None:
+    """K3: what leaves by age gives the volume as much, and what leaves for size does."""
+    old, young, today = (
+        Kept(NOW - age * HOUR, DayName(f"2025-11-2{day}", "", 0), (("zst", 1000),), is_sealed=True)
+        for day, age in enumerate((50, 5, 1))
+    )
+    by_age = Limits(retention_sec=20.0 * HOUR, min_free_bytes=1000)
+    assert plan([old, young, today], by_age, now_sec=NOW, free_bytes=0) == [Leave(old, AGE)]
+    by_size = Limits(max_total_bytes=2000, min_free_bytes=1000)
+    assert plan([old, young, today], by_size, now_sec=NOW, free_bytes=0) == [Leave(old, SIZE)]
