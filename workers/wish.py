@@ -58,10 +58,9 @@ class KeeperWish:
         self._looked_at, self._is_hurried = now, False
         writer = self._writer
         try:
-            ahead_sec = self._look_at_clock()
             outlook = self._cleaner.outlook()
             from_settings.leave_note(writer.days.grip.places, writer.settings)
-            self.outlook = outlook.document() | {"clock_ahead_sec": round(ahead_sec)}
+            self.outlook = outlook.document() | {"clock_ahead_sec": round(self._look_at_clock())}
             if now < self._wish_from and not outlook.is_pressed:
                 return
             due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}

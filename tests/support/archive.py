@@ -1,6 +1,5 @@
 """An archive: three days that the real writer has written, with manifests of many small blocks."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,5 +51,5 @@ def at_rest(place: Path, write: Callable[[Rig], object] = write_days) -> Path:
 def copy_of(rig: Rig, place: Path) -> Path:
     """Return a copy of the rig's log directory, at rest."""
     copy = place / "logs"
-    shutil.copytree(rig.places.log_dir, copy)
+    rig.copy_to(copy)
     return copy

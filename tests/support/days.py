@@ -22,7 +22,7 @@ def history(target: Path, days: int = len(DAYS), records: int = 30, **settings: 
     try:
         write_days(rig, days, records)
         end(rig)
-        shutil.copytree(rig.places.log_dir, target)
+        rig.copy_to(target)
     finally:
         rig.close()
     assert not verify(target).findings

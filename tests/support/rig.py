@@ -233,6 +233,10 @@ class Rig:
         """The control page."""
         return self.places.runtime("control")
 
+    def copy_to(self, target: Path) -> None:
+        """Copy the log directory for processes that have another clock, which would take ours for theirs."""
+        shutil.copytree(self.places.log_dir, target, ignore=shutil.ignore_patterns("clock.json"))
+
     def day_files(self) -> list[Path]:
         """Return all files that hold records, moved ones included."""
         return sorted(
