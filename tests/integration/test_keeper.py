@@ -136,12 +136,15 @@ def test_a_pipeline_ends_without_waiting_for_a_keeper_that_hangs(site: Site) -> 
     """One works at a time, and as the lowest of all; one that does not move when it should end is killed."""
     lock = keeper_lock_of(site.places)
     assert lock.try_acquire()
-    app = start(site)
+    busy = site.home / "busy"
+    busy.mkdir()
+    command = ["sh", "-c", f"touch {busy}/begun; while [ -d {busy} ]; do sleep 0.1; done; exit 1", "{path}"]
+    app = start(site, {"retention_days": 1, "expiry": "command", "expiry_command": command})
     until(lambda: site.workers("keeper"), "a keeper", PATIENCE_SEC)
     until(lambda: not site.workers("keeper"), "its end before somebody else's", PATIENCE_SEC)
     assert not report.load(site.places)
     lock.close()
-    until(lambda: drafts(site.log_dir), "a keeper at work", PATIENCE_SEC)
+    until((busy / "begun").exists, "a keeper at work", PATIENCE_SEC)
     [keeper] = site.workers("keeper")
     os.kill(keeper, signal.SIGSTOP)
     process = psutil.Process(keeper)
@@ -149,6 +152,7 @@ def test_a_pipeline_ends_without_waiting_for_a_keeper_that_hangs(site: Site) -> 
     assert Path(f"/proc/{keeper}/oom_score_adj").read_text() == "500\n"
     site.signal_supervisor(signal.SIGTERM)
     until(lambda: not site.workers(), "the end of our processes", 20)
+    shutil.rmtree(busy)  # ends the command, which nobody waits for
     app.tell("end")
     app.wait()
     assert not verify(site.log_dir).findings
