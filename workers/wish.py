@@ -15,6 +15,7 @@ from pipeline.host import clock
 from pipeline.keeping import belief, from_settings
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.storage.catalog import COUNTS
+from pipeline.storage.directories import Access
 
 if TYPE_CHECKING:
     from workers.writer import Writer
@@ -83,7 +84,7 @@ class KeeperWish:
         if ahead_sec and found.doubted != known.doubted:
             self._writer.announcer.doubts_clock(ahead_sec, look.wall_sec + belief.WAIT_SEC)
         if found.is_worth_a_note(known):
-            belief.store(places, found)
+            belief.store(places, found, Access.of(self._writer.settings))
         return ahead_sec
 
     def _take_counts(self) -> None:

@@ -21,12 +21,16 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
+
 from pipeline.host import clock, files, processes
+from pipeline.storage.directories import PRIVATE
 
 if TYPE_CHECKING:
     from typing import Self
 
     from pipeline.paths import Places
+    from pipeline.storage.directories import Access
 
 WAIT_SEC: Final = 86_400.0
 _DRIFT_SEC: Final = 3600.0
@@ -105,11 +109,11 @@ def load(places: Places) -> Belief:
     return Belief(_look_of(found.get("believed")), _look_of(found.get("doubted")))
 
 
-def store(places: Places, belief: Belief) -> None:
-    """Write it down, if the disk takes it."""
+def store(places: Places, belief: Belief, access: Access = PRIVATE) -> None:
+    """Write it down for who may read the files, if the disk takes it."""
     note = {name: look and look._asdict() for name, look in belief._asdict().items()}
     with suppress(OSError):
-        files.write_json(places.belongings_dir / _NOTE, note)
+        files.replace(places.belongings_dir / _NOTE, orjson.dumps(note), give=access.give_file)
 
 
 def ahead_sec(places: Places) -> float:

@@ -164,11 +164,14 @@ def test_a_note_that_is_lost_doubts_nothing(rig: Rig, harm: str) -> None:
 
 def test_a_note_that_cannot_be_written_is_what_it_was(rig: Rig) -> None:
     """T4: a full disk; what is doubted stays so."""
+    replace = files.replace
 
-    def refuse(*_: object, **_more: object) -> None:
-        raise OSError(28, "No space left on device")
+    def refuse(path: Path, *data: object, **more: object) -> None:
+        if path.name == NOTE:
+            raise OSError(28, "No space left on device")
+        replace(path, *data, **more)
 
-    rig.patch.setattr(files, "write_json", refuse)
+    rig.patch.setattr(files, "replace", refuse)
     leaps(rig, YEAR_SEC)
     passes(rig, 2 * DAY_SEC)
     assert leaving(rig) == NAMES[:3]
