@@ -21,6 +21,7 @@ from pathlib import Path
 from mutants_of_accounts import ACCOUNTS
 from mutants_of_drops import DROPS
 from mutants_of_faults import FAULTS
+from mutants_of_keeping import KEEPING
 from mutants_of_packing import PACKING
 from mutants_of_retention import RETENTION
 from mutants_of_simulation import COMBINATIONS
@@ -322,7 +323,7 @@ MUTANTS = [
         "../unit/test_fallback_store.py::test_a_removed_database_is_made_again_with_all_that_was_in_it",
         (("pipeline/storage/fallback_file.py", "return self._found() != self._identities", "return False"),),
     ),
-    *(Mutant(*row) for row in (*FAULTS, *COMBINATIONS, *ACCOUNTS, *PACKING, *RETENTION, *VOLUMES)),
+    *(Mutant(*row) for row in (*FAULTS, *COMBINATIONS, *ACCOUNTS, *KEEPING, *PACKING, *RETENTION, *VOLUMES)),
 ]
 
 
