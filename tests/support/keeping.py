@@ -34,5 +34,5 @@ def run(places: Places, settings: Settings, limits: Limits) -> list[Done]:
         if keeper_lock_of(grip.places).try_acquire():
             cleaner = Cleaner(grip.places, settings, limits=limits, grip=grip)
             found += [done for done in cleaner.run() if not done.trouble]
-            list(cleaner.count())
+            list(cleaner.finish())
     return found
