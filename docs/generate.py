@@ -265,7 +265,8 @@ def masking_rules_page() -> str:
     named = [(kind, ", ".join(map(code, group)), note) for kind, group, note in lists]
     return (
         "# Masking rules\n\nHow they are used is in [masking](../masking.md). The names of rules can be "
-        "given to `mask_allow`, and are what counts and `pipeline mask` name.\n\n"
+        "given to `mask_allow`, and are what counts and `pipeline mask` name. `crowded` is what was masked "
+        "whole since it had more in it than masking may cost.\n\n"
         "## Names (rule `name`)\n\n" + table(("kind", "names", "note"), named) + "\n"
         "## Values\n\n" + table(head, rows) + "\n"
         "## Personal data\n\nOnly with `mask_personal_data`.\n\n" + table(head, personal)

