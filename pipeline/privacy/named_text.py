@@ -107,7 +107,7 @@ class NamedText:
         for ((start, end),) in self._bound.matches(text, effort):
             if end < covered:
                 continue
-            place = self._assigned(text, start, end)
+            place = self._assigned(text, start, end, effort)
             if place is not None:
                 covered = place[1]
                 yield place
@@ -118,6 +118,7 @@ class NamedText:
 
     def _options(self, text: bytes, effort: Effort) -> Iterator[tuple[int, int]]:
         for (_, at), name, quote in self._option.matches(text, effort):
+            effort.pay(1)  # groups take as long again
             if self._names.has(text[slice(*name)].decode()) and text[at : at + 1] != b"-":
                 end = self._value_end(text, at, text[slice(*quote)] if quote[0] >= 0 else b"")
                 place = _worth_masking(text, at, end)
@@ -126,15 +127,16 @@ class NamedText:
 
     def _tags(self, text: bytes, effort: Effort) -> Iterator[tuple[int, int]]:
         for _, name, value in self._tag.matches(text, effort):
+            effort.pay(1)
             place = _worth_masking(text, *value) if self._names.has(text[slice(*name)].decode()) else None
             if place is not None:
                 yield place
 
-    def _assigned(self, text: bytes, start: int, at: int) -> tuple[int, int] | None:
+    def _assigned(self, text: bytes, start: int, at: int, effort: Effort) -> tuple[int, int] | None:
         """Return where the value is that belongs to the opener at a place."""
         if text[start - 1 : start] == b"%":  # of %3F, say
             start += 2
-        opener = self._opener(text[start:at])
+        opener = self._opener(text[start:at], effort)
         if opener is None:
             return None
         if opener.quote:
@@ -147,10 +149,11 @@ class NamedText:
             return None
         return self._bare(text, at, opener)
 
-    def _opener(self, written: bytes) -> Opener | None:
+    def _opener(self, written: bytes, effort: Effort) -> Opener | None:
         """Return what an opener is made of; None when its name is not sensitive. Texts use few of them."""
         if written in self._openers:
             return self._openers[written]
+        effort.pay(2)
         spans = self._parts.fullmatch(written)
         opener = None if spans is None else self._judged(written, spans)
         if len(self._openers) < _OPENERS_MAX and len(written) <= _OPENER_BYTES_MAX:

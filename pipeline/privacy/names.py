@@ -116,7 +116,8 @@ class Names:
     @staticmethod
     def asks(name: str) -> bool:
         """Tell whether a name asks for yes, no or a number: `has_password`, `num_secrets`."""
-        return words_of(name)[:1] != [] and words_of(name)[0] in _QUESTIONS
+        words = words_of(name[:_NAME_CHARS_MAX])
+        return bool(words) and words[0] in _QUESTIONS
 
     def _judge(self, name: str) -> bool:
         if (

@@ -26,6 +26,8 @@ PATTERN_RULE: Final = "pattern"
 """A pattern of the user's: `pattern 1` is the first."""
 _ON_THE_LINE: Final = frozenset({"home_directory", "home_directory_windows"})
 """Rules that may work on a record as it is encoded: nothing that JSON escapes is in what they find."""
+_LOOKS_PER_RULE: Final = 0.25
+"""To search a text by one rule, beside what each match takes."""
 _CHARS_MIN: Final = 4
 """No rule finds anything in less; a name takes itself and what binds it."""
 _KEY_BYTES_MIN: Final = 15
@@ -103,6 +105,7 @@ class Texts:
 
     def _masked(self, text: bytes, effort: Effort) -> tuple[bytes, list[str]]:
         which = self._which(text)
+        effort.pay(_LOOKS_PER_RULE * len(which))
         rules: list[str] = []
         if which != [0]:
             text, rules = self._replaced(text, self._by_rules(text, filter(None, which), effort))

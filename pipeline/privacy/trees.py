@@ -51,6 +51,7 @@ _LEAVES_AND_TEXTS: Final = _LEAVES | {str}
 _REST_MAX: Final = 100
 """Values side by side that are still looked at one by one, from outside, when the effort is spent."""
 _LOOKS_PER_NODE: Final = 0.5
+_LOOKS_PER_NAME: Final = 0.5
 _LOOKS_PER_SCAN: Final = 0.25
 """Their times, in those of a look."""
 
@@ -122,6 +123,7 @@ class Walk:
     def _is_secret(self, key: Any, part: Any, *, labelled: bool) -> bool:
         if not (labelled and key == "value") and not (type(key) is str and self._names.has(key)):
             return False
+        self._effort.pay(_LOOKS_PER_NAME)
         is_answer = type(part) in (bool, int, float) and self._names.asks(key)
         return not (is_answer or _says_nothing(part) or _is_schema(part))
 

@@ -1,7 +1,7 @@
 """
 Records made to cost masking as much as they can, by a table and by chance.
 
-    PYTHONPATH=tests python -m support.slow_texts [--seed 7] [--chance 500] [--kib 256] [--every 1] [--show 10]
+    PYTHONPATH=tests python -m support.slow_texts [--seed 7] [--chance 500] [--kib 256] [--every 1]
 
 prints the ten that take the most CPU time for their size, each once more at a quarter of it.
 """
