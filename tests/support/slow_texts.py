@@ -217,6 +217,7 @@ def _by_chance(chance: random.Random) -> Case:
     unit = "".join(
         chance.choice(chance.choice((pieces, letters))) for _ in range(chance.choice((1, 2, 2, 3, 3, 4, 6)))
     )
+    unit = unit or "a"
     head = chance.choice((*HEADS, *FORMS, ""))
     name = f"{head!r} and {unit!r} again and again"
     if chance.random() < 0.8:
