@@ -1,5 +1,6 @@
 """What several tests of whole pipelines, of outages and of faults ask for."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from support.apps import Site
+from support.archive import at_rest
 from support.fuse_process import need_fuse
 from support.fuse_rules import RuledDirectory
 from support.obeying import Mount, StateSite, mounts_below
 from support.outage_rig import Disk
+from support.packing import archive, small_pieces
 from support.rig import Rig
 from support.volumes import Volumes, volumes_below
 
@@ -32,6 +35,20 @@ def rig() -> Iterator[Rig]:
     made = Rig()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def _days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give three days that the real writer has written, to be copied."""
+    return at_rest(tmp_path_factory.mktemp("days"), archive)
+
+
+@pytest.fixture
+def logs(rig: Rig, _days: Path) -> Path:
+    """Give the rig's log directory with these days at rest, to be packed in small pieces."""
+    shutil.copytree(_days, rig.places.log_dir)
+    small_pieces(rig.patch)
+    return rig.places.log_dir
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from support.archive import DAYS, at_rest
-from support.packing import SUFFIXES, archive, day_files, drafts, pack, small_pieces, when_reached
+from support.archive import DAYS
+from support.packing import SUFFIXES, day_files, drafts, pack, small_pieces, when_reached
 from support.rig import Rig
 from support.unpacking import content
 
@@ -31,20 +31,6 @@ from pipeline.storage.holding import hold
 from pipeline.verification import account, verify
 
 DAY = DAYS[0]
-
-
-@pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give three days that the real writer has written."""
-    return at_rest(tmp_path_factory.mktemp("days"), archive)
-
-
-@pytest.fixture
-def logs(rig: Rig, days: Path) -> Path:
-    """Give a log directory with these days at rest, packed in small pieces."""
-    shutil.copytree(days, rig.places.log_dir)
-    small_pieces(rig.patch)
-    return rig.places.log_dir
 
 
 @pytest.mark.parametrize("compression", SUFFIXES)

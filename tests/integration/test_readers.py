@@ -6,34 +6,19 @@ The days are written by the real writer and packed by the real code (tests/suppo
 
 import json
 import os
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.archive import DAYS, at_rest
-from support.packing import SUFFIXES, archive, day_files, pack, small_pieces
+from support.archive import DAYS
+from support.packing import SUFFIXES, day_files, pack
 from support.rig import Rig
 
 FORMAT = Path(__file__).parents[2] / "docs" / "lnav.json"
 
 NeedTool = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give three days that the real writer has written."""
-    return at_rest(tmp_path_factory.mktemp("days"), archive)
-
-
-@pytest.fixture
-def logs(rig: Rig, days: Path) -> Path:
-    """Give a log directory with these days at rest, to be packed in small pieces."""
-    shutil.copytree(days, rig.places.log_dir)
-    small_pieces(rig.patch)
-    return rig.places.log_dir
 
 
 def printed(*command: str | Path) -> bytes:
