@@ -1,7 +1,7 @@
 """Metrics and profiles: what is measured becomes records, as their types say."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -80,6 +80,24 @@ def test_profile_is_a_context_manager_and_a_decorator(caught: Callable[[], list[
     assert called["name"] == f"{__name__}.{answer.__qualname__}"
     assert (called["duration_ms"], awaited["duration_ms"], awaited["name"]) == (250, 2000, "thinks")
     assert block["cpu_ms"] >= 0
+
+
+def test_a_generator_is_measured_until_its_end(caught: Callable[[], list[dict[str, Any]]]) -> None:
+    """Not only until it is made; what is sent to it and what it returns pass through."""
+
+    @profile
+    def talk() -> Generator[int, str, str]:
+        clock.advance(1)
+        heard = yield 1
+        return heard
+
+    with FakeClock() as clock:
+        talking = talk()
+        assert next(talking) == 1
+        clock.advance(2)
+        with pytest.raises(StopIteration, match="heard"):
+            talking.send("heard")
+    assert [one["duration_ms"] for one in caught()] == [3000]
 
 
 def test_a_function_that_calls_itself_or_raises_is_measured_call_by_call(
