@@ -50,7 +50,9 @@ class Profiling:
     ) -> None:
         cpu_ms = round((clock.thread_cpu() - self._cpu_began) * 1000, 3)
         duration_ms = round((clock.monotonic() - self._began) * 1000, 3)
-        told = {"status": "success"} if is_plain_exit(error) else error_fields(error)
+        # who is not asked any further has not failed
+        is_well = is_plain_exit(error) or isinstance(error, GeneratorExit)
+        told = {"status": "success"} if is_well else error_fields(error)
         emit = app.emit if self._pipeline is None else self._pipeline.emit
         emit(
             "profile",

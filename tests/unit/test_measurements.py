@@ -97,7 +97,10 @@ def test_a_generator_is_measured_until_its_end(caught: Callable[[], list[dict[st
         clock.advance(2)
         with pytest.raises(StopIteration, match="heard"):
             talking.send("heard")
-    assert [one["duration_ms"] for one in caught()] == [3000]
+        given_up = talk()
+        next(given_up)
+        given_up.close()
+    assert [(one["duration_ms"], one["status"]) for one in caught()] == [(3000, "success"), (1000, "success")]
 
 
 def test_a_function_that_calls_itself_or_raises_is_measured_call_by_call(
