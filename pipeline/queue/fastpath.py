@@ -60,7 +60,7 @@ def build(
     words: memoryview | ArmedWords = NO_WORDS
     view: memoryview | ArmedView = NO_VIEW
     base, room_end = 1, 0
-    second_ns, stamp = 0, b""
+    second_ns, stamp = -NANO, b""  # no second yet, nor the one that the epoch begins with
     # Texts before the last three digits of time and number, which most records share with the one before.
     milli, to_milli, thousand, to_thousand, digits = 0, b"", 0, b"", _DIGITS
 
