@@ -16,12 +16,12 @@ def test_the_first_record_has_its_time_in_every_second(monkeypatch: pytest.Monke
     def on_second(now: int) -> tuple[int, bytes]:
         return now // 10**9 * 10**9, b"second."
 
-    def append_slowly(line: bytes, behind: bytes, rest: bytes, _reserve: bool) -> int:  # noqa: FBT001
+    def append_slowly(line: bytes, behind: bytes, rest: bytes, _reserve: bool) -> int:
         lines.append(line + behind + rest)
         return 7
 
     monkeypatch.setattr(fastpath, "wall_ns", lambda: now_ns)
     append, _switch = fastpath.build(Turn(), "p", on_second, append_slowly)
-    assert append(b" opening", b'"a":1}', False) == 7  # noqa: FBT003
+    assert append(b" opening", b'"a":1}', False) == 7
     micros = b"%06d" % (now_ns % 10**9 // 1000)
     assert lines == [b"second." + micros + b' opening,"producer":"p","a":1}']
