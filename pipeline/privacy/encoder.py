@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.host import handlers
+from pipeline.host.forks import kept_out
 
 if TYPE_CHECKING:
     from pipeline.privacy.line_scan import Scan
@@ -53,6 +54,7 @@ class MaskingEncoder:
         """Whether bodies have to be looked at."""
         self.may_hold: Scan = _everything
         """Whether there may be something to mask in a body: then it goes through `masked`."""
+        self._outlives_forks = False
         self.cut = cut if is_on else None
         """What cuts a body of more than `max_output_chars` bytes: shorter ones hold no longer text."""
         self._settings = settings
@@ -63,28 +65,35 @@ class MaskingEncoder:
     def prepare(self) -> None:
         """Compile what looks at each record: the first one would have to wait for it otherwise."""
         if self._policy is None and self.masks:
-            from pipeline.privacy.from_settings import policy_of
+            with kept_out:
+                from pipeline.privacy.from_settings import policy_of
 
-            self._policy = policy_of(self._settings)
-            self.look_around()
+                self._policy = policy_of(self._settings)
+            if self.may_hold is _everything:
+                self.look_around()
 
     def look_around(self) -> None:
         """Leave the first look out for as long as there are other threads: it lets go of their lock."""
         if self._policy is not None:
             # threading.active_count() takes a lock, which who is interrupted by a signal handler may have
             is_alone = len(sys._current_frames()) == 1  # noqa: SLF001
-            self.may_hold = self._policy.first_look if is_alone else self._policy.line_scan
+            locked = None if is_alone else self._policy.line_scan
+            self._outlives_forks = False  # first, and true only behind it: a fork may come in between
+            self.may_hold = locked or self._policy.first_look
+            self._outlives_forks = locked is not None
 
     def become_child(self) -> None:
         """
         After a fork: compile the rules again when they are needed.
 
         An automaton of RE2 adds states while it searches, under a lock that another thread of the parent may
-        have held at that moment. The old ones are kept, since to end them takes these locks too.
+        have held at that moment. The old ones are kept, since to end them takes these locks too. The scan
+        that keeps the interpreter's lock goes on: no fork comes into the middle of it.
         """
         self._of_parents.append((self._policy, self._masker))
         self._policy = self._masker = None
-        self.may_hold = _everything
+        if not self._outlives_forks:
+            self.may_hold = _everything
 
     def around(self, encode: Encode) -> Encode:
         """Return a function from fields to a body with masking and cutting around it."""
@@ -111,12 +120,13 @@ class MaskingEncoder:
             return self._failed(encode, fields)
 
     def _masked(self, body: bytes) -> bytes:
-        if self._policy is None or not self._policy.line_scan(body):
+        if self._policy is None or not (self._policy.line_scan or self._policy.scan)(body):
             return body
         if self._masker is None:  # the slow way is loaded by the first record that takes it
-            from pipeline.privacy.from_settings import masker_of
+            with kept_out:
+                from pipeline.privacy.from_settings import masker_of
 
-            self._masker = masker_of(self._settings, self._policy)
+                self._masker = masker_of(self._settings, self._policy)
         masked, rules = self._masker.line(body)
         for rule in rules:
             self._count(rule)

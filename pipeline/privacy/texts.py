@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from pipeline.host.forks import made_once
 from pipeline.privacy.automata import Expression, Search, search_each
 from pipeline.privacy.display import MASKED
 from pipeline.privacy.effort import CROWDED_RULE, TooMuchError
@@ -58,11 +58,11 @@ class Texts:
         """A shorter text has nothing to mask in it."""
 
     # Compiled when they are needed: all at once would take as long as the rest of start_pipeline().
-    @cached_property
+    @made_once
     def _which(self) -> Search:
         return search_each(self._policy.gates)
 
-    @cached_property
+    @made_once
     def _named(self) -> NamedText:
         return NamedText(self._policy.names, self._policy.names_in_text)
 

@@ -47,6 +47,7 @@ def test_the_first_look_stops_what_a_gate_finds(gate: str, data: st.DataObject) 
     text = data.draw(st.from_regex(re.compile(f"(?i:{gate})", re.ASCII), fullmatch=True))
     line = b'{"text":"' + text.encode() + b'"}'
     assert POLICY.scan(line)
+    assert POLICY.line_scan is not None
     assert POLICY.line_scan(line)
     assert LOOK(line)
 
