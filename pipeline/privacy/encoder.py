@@ -54,7 +54,8 @@ class MaskingEncoder:
         """Whether bodies have to be looked at."""
         self.may_hold: Scan = _everything
         """Whether there may be something to mask in a body: then it goes through `masked`."""
-        self._outlives_forks = False
+        self._keeps_lock = False
+        """Whether that is the scan that keeps the interpreter's lock."""
         self.cut = cut if is_on else None
         """What cuts a body of more than `max_output_chars` bytes: shorter ones hold no longer text."""
         self._settings = settings
@@ -78,9 +79,9 @@ class MaskingEncoder:
             # threading.active_count() takes a lock, which who is interrupted by a signal handler may have
             is_alone = len(sys._current_frames()) == 1  # noqa: SLF001
             locked = None if is_alone else self._policy.line_scan
-            self._outlives_forks = False  # first, and true only behind it: a fork may come in between
+            self._keeps_lock = False  # first, and true only behind it: a fork may come in between
             self.may_hold = locked or self._policy.first_look
-            self._outlives_forks = locked is not None
+            self._keeps_lock = locked is not None
 
     def become_child(self) -> None:
         """
@@ -92,7 +93,7 @@ class MaskingEncoder:
         """
         self._of_parents.append((self._policy, self._masker))
         self._policy = self._masker = None
-        if not self._outlives_forks:
+        if not self._keeps_lock:
             self.may_hold = _everything
 
     def around(self, encode: Encode) -> Encode:
@@ -111,7 +112,7 @@ class MaskingEncoder:
         return body if self.cut is None else self.cut(body)
 
     def masked(self, body: bytes, fields: dict[str, Any], encode: Encode) -> bytes:
-        """Return a body masked that the first look has stopped, or the fields' names if that fails."""
+        """Return a body masked that may hold something, or the fields' names if that fails."""
         try:
             self.prepare()
             return self._masked(body)
@@ -120,8 +121,8 @@ class MaskingEncoder:
             return self._failed(encode, fields)
 
     def _masked(self, body: bytes) -> bytes:
-        if self._policy is None or not (self._policy.line_scan or self._policy.scan)(body):
-            return body
+        if self._policy is None or not (self._keeps_lock or self._policy.scan(body)):
+            return body  # what the other scan has stopped need not be asked about again
         if self._masker is None:  # the slow way is loaded by the first record that takes it
             with kept_out:
                 from pipeline.privacy.from_settings import masker_of

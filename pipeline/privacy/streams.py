@@ -24,7 +24,6 @@ WINDOW_BYTES: Final = 8 << 10
 HELD_BYTES_MAX: Final = 4 << 20
 _TRIES: Final = 8
 _BEGIN, _END = b"-----BEGIN", b"-----END"
-_HIDDEN: Final = b"[MASKED]"
 
 
 class Stream:

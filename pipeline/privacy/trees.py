@@ -140,9 +140,8 @@ class Walk:
         before = ""
         for number, item in enumerate(items):
             if self._effort.is_spent and len(items) - number > _REST_MAX:
-                is_crowded = self._is_crowded(
-                    items[max(0, number - 1) :], path
-                )  # what is before may be a name
+                with_name = items[max(0, number - 1) :]  # what is before may be a name
+                is_crowded = self._is_crowded(with_name, path)
                 masked += [MASKED] * (len(items) - number) if is_crowded else items[number:]
                 break
             if before and self._is_named(before, item, is_pair=is_pair):
@@ -245,9 +244,8 @@ def _json_in(text: str) -> Any:
     try:
         inner = orjson.loads(text)
     except (ValueError, RecursionError) as error:
-        if (
-            error.__traceback__ is not None and error.__traceback__.tb_next is not None
-        ):  # not of loads() itself
+        trace = error.__traceback__
+        if trace is not None and trace.tb_next is not None:  # it was not loads() itself that raised it
             handlers.let_through(error)  # takes 0.3 ms, and a list may have many texts that begin with `[`
         return None
     return inner if type(inner) in (dict, list, str) else None

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FRAME_BYTES_MAX: Final = 32 << 20
 """A frame that is longer, unpacked, is read as a stream: it would be held in memory whole."""
-_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE: Final = range(0x184D2A50, 0x184D2A60)
 _HEADER_BYTES_MAX: Final = 18
 _SKIPPABLE_HEADER: Final = 8

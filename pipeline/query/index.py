@@ -48,7 +48,6 @@ DIRECTORY: Final = "index"
 ID_FIELDS: Final = ("session_id", "trace_id", "tool_use_id", "user_id", "user", "request_id")
 """Fields that a look-up by value is quick for."""
 _SEEDS: Final = {field: zlib.crc32(field.encode()) for field in ID_FIELDS}
-_ID_BYTES: Final = 4
 _STORE_BYTES: Final = 256 << 20
 """So much of a file is indexed between two stores: who is killed has done a few seconds for nothing."""
 

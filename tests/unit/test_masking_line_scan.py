@@ -75,6 +75,22 @@ def test_a_thread_alone_takes_the_first_look(monkeypatch: pytest.MonkeyPatch) ->
     assert encoder.may_hold == Policy().line_scan
 
 
+def test_alone_nothing_is_imported_for_it(tmp_path: Path) -> None:
+    """Not for a secret either: it takes longer than the rest of a first record."""
+    program = """
+import sys
+from pipeline.privacy.encoder import MaskingEncoder
+from pipeline.records.encoding import encode_fields
+from pipeline.settings import Settings
+
+encode = MaskingEncoder(Settings(), None, count=str).around(encode_fields)
+assert encode({"a": "b"}) == b'{"a":"b"}'
+assert b"hunter22" not in encode({"password": "hunter22"})
+sys.exit("pydantic_core" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=100)
+
+
 @pytest.mark.usefixtures("other_thread")
 def test_without_pydantic_core_re2_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has another version of it loses some microseconds beside threads that compute, and no secret."""
