@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline import endings, inquiry, launch, settings as settings_table
 from pipeline.emitter import Emitter
 from pipeline.episodes import Episodes, Tracer
-from pipeline.errors import NotRunningError, PipelineError
-from pipeline.host import clock, files, handlers
+from pipeline.errors import NotRunningError
+from pipeline.host import clock, files
 from pipeline.paths import Places, create_runtime, find_places, places_for, resolve_log_dir
-from pipeline.settings import Reading
+from pipeline.relaunch import Relauncher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 
     from pipeline.queueing import QueueFace
     from pipeline.records.typed import Record
-    from pipeline.settings import Settings
+    from pipeline.settings import Reading, Settings
 
     Emittable = str | Mapping[str, Any] | Record | DataclassInstance
 
 _ASYNC_POLL_SEC = 0.002
-_PROMPT_LAUNCHES = 10
-_LAUNCH_BACKOFF_MAX_SEC = 60.0
 
 
 class Pipeline(Episodes):
@@ -315,8 +313,8 @@ def _emitter_for(places: Places, settings: Settings) -> Emitter:
     with _lock:
         emitter = _emitters.get(key)
         if emitter is None:
-            keeper = _Keeper(places, settings)
-            emitter = Emitter(places, settings, on_lane=endings.install_in_child, on_look=keeper.look)
+            look = Relauncher(places, settings).look
+            emitter = Emitter(places, settings, on_lane=endings.install_in_child, on_look=look)
             _emitters[key] = emitter
         return emitter
 
@@ -328,40 +326,6 @@ def _forget_emitter(places: Places) -> None:
 
 def _ending_emitters() -> list[Emitter]:
     return list(_emitters.values())
-
-
-class _Keeper:
-    """Looks, when asked, whether anybody writes, and starts the workers when both are dead."""
-
-    def __init__(self, places: Places, settings: Settings) -> None:
-        self._places = places
-        self._settings = settings
-        self._misses = 0
-        self._not_before = 0.0
-
-    def look(self) -> None:
-        """Look once; called at most once a second, out of emit(), and 20 µs while all is well."""
-        if launch.supervisor_pid(self._places) is not None or launch.writer_pid(self._places) is not None:
-            self._misses = 0
-            return
-        self._misses += 1
-        is_removed = not self._places.runtime("supervisor.lock").exists()
-        if is_removed and self._misses == 1 and self._places.log_dir.is_dir():
-            return  # somebody removed the directory: the supervisor makes it again, if it lives
-        if launch.is_held_back(self._places) or clock.monotonic() < self._not_before:
-            return
-        # At once for the first few: records are promised in the files within 2 s. What fails for longer is
-        # not hurried.
-        backoff = 2.0 ** (self._misses - _PROMPT_LAUNCHES) if self._misses > _PROMPT_LAUNCHES else 0.0
-        self._not_before = clock.monotonic() + min(_LAUNCH_BACKOFF_MAX_SEC, backoff)
-        try:
-            create_runtime(self._places)
-            if launch.published_settings(self._places) is None:
-                launch.publish_settings(self._places, Reading(self._settings))
-            launch.start_supervisor(self._places, self._settings)
-        except (OSError, PipelineError) as error:
-            handlers.let_through(error)
-            return  # the queue holds; the next look tries again
 
 
 def _make_default(pipeline: Pipeline) -> Pipeline:

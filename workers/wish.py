@@ -59,14 +59,15 @@ class KeeperWish:
         self._looked_at, self._is_hurried = now, False
         writer = self._writer
         try:
-            outlook = self._cleaner.outlook()
+            sight = self._cleaner.sight()
+            outlook = self._cleaner.outlook(sight)
             from_settings.leave_note(writer.days.grip.places, writer.settings)
             self.outlook = outlook.document() | {"clock_ahead_sec": round(self._look_at_clock())}
             if now < self._wish_from and not outlook.is_pressed:
                 return
-            due = {(step.file.name, type(step).__name__) for step in self._cleaner.due()}
+            due = {(step.file.name, type(step).__name__) for step in self._cleaner.due(sight)}
             if writer.settings.rotate_every in _COUNTED_SOON:
-                due |= {(kept.name, "Finish") for kept in self._cleaner.unfinished()}
+                due |= {(kept.name, "Finish") for kept in self._cleaner.unfinished(sight)}
             if now - self._wished_at > (_PRESSED_AGAIN_SEC if outlook.is_pressed else _AGAIN_SEC):
                 self._wished.clear()
             self._take_counts()

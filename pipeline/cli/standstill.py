@@ -130,7 +130,7 @@ def _wait_of(pid: int) -> Wait | None:
     for one in (pid, *_children(pid)):
         place = processes.waits_in(one)
         if processes.state_letter(one) == "D" or place.startswith(_IN_WAIT):
-            return Wait(one, place or "the kernel", _switches(one))
+            return Wait(one, place or "the kernel", processes.waits(one))
     return None
 
 
@@ -140,12 +140,3 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for child in found.split()]
-
-
-def _switches(pid: int) -> str:
-    """Return how often a process has waited; a slow disk lets it wait again and again."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith("voluntary_ctxt_switches")), "")

@@ -371,9 +371,8 @@ class Pump:
         except OSError:
             self.is_retreating = True
             raise
-        self._unsynced.pop(
-            file.name, None
-        )  # here: what follows may fail, and nobody syncs it once it is left
+        # Here: what follows may fail, and nobody syncs it once it is left.
+        self._unsynced.pop(file.name, None)
 
     def _release(self) -> None:
         releasable = [lane for lane in self.lanes.all() if lane.tailer.has_releasable()]

@@ -25,7 +25,6 @@ Invariants                                                                  cras
 from __future__ import annotations
 
 import errno
-import sys
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -34,8 +33,8 @@ from pipeline.delivery import replay_part
 from pipeline.errors import FallbackBusy
 from pipeline.host import failpoint, files
 from pipeline.host.locks import RecordLock
-from pipeline.limits import MIB
 from pipeline.storage import fallback_rows, fence, quarantine, stored
+from pipeline.storage.day_file import bytes_max
 from pipeline.storage.directories import Access
 from pipeline.storage.fallback import CutMark
 from pipeline.storage.fallback_rows import Claim
@@ -81,7 +80,7 @@ class Replay:
         self._quarantine_dir = self._grip.places.quarantine_dir
         self._instance = instance
         self._settings = settings
-        self._bytes_max = int(settings.rotate_max_mb * MIB) or sys.maxsize
+        self._bytes_max = bytes_max(settings)
         self._since = since
         self._limit = limit
         self._beat = beat

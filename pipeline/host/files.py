@@ -136,9 +136,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def write_json(path: Path, value: object, *, is_only_writer: bool = False) -> None:
-    """Put a JSON object in place of the file at once."""
-    replace(path, orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str), is_only_writer=is_only_writer)
+def write_json(
+    path: Path, value: object, *, is_only_writer: bool = False, give: Callable[[int], None] = lambda _fd: None
+) -> None:
+    """Put a JSON object in place of the file at once; the rest as `replace`."""
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    replace(path, data, is_only_writer=is_only_writer, give=give)
 
 
 def remove(path: Path) -> None:

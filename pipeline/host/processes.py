@@ -95,6 +95,14 @@ def _said(status: bytes, name: bytes) -> bytes:
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 
+def waits(pid: int) -> str:
+    """Return how often a process has waited, empty when it is gone; a slow disk is many waits."""
+    try:
+        return _said(Path(f"/proc/{pid}/status").read_bytes(), b"voluntary_ctxt_switches").decode()
+    except OSError:
+        return ""
+
+
 def waits_in(pid: int) -> str:
     """Return the kernel function that a process waits in, empty where the kernel does not tell."""
     try:
@@ -115,8 +123,17 @@ def resident_bytes(pid: int | None = None) -> int:
 
 def pid_namespace() -> str:
     """Return the identity of our pid namespace, empty where the kernel does not tell."""
+    return _namespace("pid")
+
+
+def time_namespace() -> str:
+    """Return the same of our time namespace, which has a time since the boot of its own."""
+    return _namespace("time")
+
+
+def _namespace(kind: str) -> str:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return os.readlink(f"/proc/self/ns/{kind}")
     except OSError:
         return ""
 

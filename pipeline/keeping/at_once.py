@@ -106,8 +106,8 @@ def clean(
     limits, grip = _limits(places, settings, retention, max_size_mb), Grip(places)
     ahead_sec = belief.ahead_sec(places)
     outcome.clock_ahead_sec = round(ahead_sec)
-    if limits.retention_sec and not trusts_clock:
-        limits = replace(limits, retention_sec=limits.retention_sec + ahead_sec)
+    if not trusts_clock:
+        limits = limits.stretched(ahead_sec)
     cleaner = Cleaner(places, settings, limits=limits, grip=grip, beat=beat)
     if not places.log_dir.is_dir():
         raise PipelineError("there is no log directory", where=str(places.log_dir))

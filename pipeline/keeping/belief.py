@@ -17,11 +17,8 @@ Invariants                                                                  inte
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import orjson
 
 from pipeline.host import clock, files, processes
 from pipeline.storage.directories import PRIVATE
@@ -52,7 +49,8 @@ class Look(NamedTuple):
     @classmethod
     def now(cls) -> Self:
         """Look at the clocks."""
-        return cls(clock.wall_ns() / clock.NANO, clock.uptime(), _boot())
+        boot = f"{processes.boot_id()} {processes.time_namespace()}"
+        return cls(clock.wall_ns() / clock.NANO, clock.uptime(), boot)
 
     def follows(self, earlier: Look) -> bool:
         """Whether no clock has leapt since then, as far as that can be told."""
@@ -113,7 +111,7 @@ def store(places: Places, belief: Belief, access: Access = PRIVATE) -> None:
     """Write it down for who may read the files, if the disk takes it."""
     note = {name: look and look._asdict() for name, look in belief._asdict().items()}
     with suppress(OSError):
-        files.replace(places.belongings_dir / _NOTE, orjson.dumps(note), give=access.give_file)
+        files.write_json(places.belongings_dir / _NOTE, note, give=access.give_file)
 
 
 def ahead_sec(places: Places) -> float:
@@ -126,11 +124,3 @@ def _look_of(found: Any) -> Look | None:
         return Look(float(found["wall_sec"]), float(found["up_sec"]), str(found["boot"]))
     except (TypeError, KeyError, ValueError):
         return None
-
-
-def _boot() -> str:
-    """Return which boot this is; a time namespace has a time since the boot of its own."""
-    namespace = ""
-    with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/time")
-    return f"{processes.boot_id()} {namespace}"

@@ -18,7 +18,6 @@ The tests are integration/test_cleaning.py and crash/test_leaving_killed.py.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.errors import PipelineError
@@ -81,6 +80,13 @@ class Done(NamedTuple):
         return found if self.trouble else {key: found[key] for key in found.keys() - {"trouble", "is_fault"}}
 
 
+class Sight(NamedTuple):
+    """What there is at one moment, and how much of it is kept."""
+
+    kept: list[Kept]
+    limits: Limits
+
+
 class Cleaner:
     """
     One run over one log directory, by the limits of its settings or others.
@@ -106,7 +112,8 @@ class Cleaner:
         self._given = limits
         self._way = from_settings.way_of(settings)
         self._beat = beat
-        self._goodbyes = Goodbyes(self._places, Access.of(settings), beat)
+        self._access = Access.of(settings)
+        self._goodbyes = Goodbyes(self._places, self._access, beat)
         self._unpackable: set[str] = set()
         self._staying: set[str] = set()
         self._explained: dict[str, int] = {}
@@ -119,29 +126,29 @@ class Cleaner:
     @property
     def _believed_limits(self) -> Limits:
         """The limits now; a clock that is doubted makes no file older, unless limits were given."""
-        limits = self._limits
-        if self._given or not limits.retention_sec:
-            return limits
-        return replace(limits, retention_sec=limits.retention_sec + belief.ahead_sec(self._places))
+        return self._given or self._limits.stretched(belief.ahead_sec(self._places))
+
+    def sight(self) -> Sight:
+        """Look what there is and how much of it is kept, for several questions at once. OSError as `run`."""
+        return Sight(self._look(), self._believed_limits)
 
     def foresee(self) -> list[Step]:
         """Return all that would be done, if packing makes a file a fifth of what it was. Changes nothing."""
-        return foreseen(self._look(), self._believed_limits, now_sec=_now_sec(), free_bytes=self._free())
+        return foreseen(*self.sight(), now_sec=_now_sec(), free_bytes=self._free())
 
-    def outlook(self) -> Outlook:
+    def outlook(self, sight: Sight) -> Outlook:
         """Return what files take, and what will have to leave for want of room within a day."""
-        return outlook(self._look(), self._believed_limits, now_sec=_now_sec(), free_bytes=self._free())
+        return outlook(*sight, now_sec=_now_sec(), free_bytes=self._free())
 
     def is_scarce(self) -> bool:
         """Whether less is free on the volume than should be. Costs one statfs(2)."""
         free = self._free()
         return free is not None and free < self._limits.min_free_bytes
 
-    def due(self) -> list[Step]:
+    def due(self, sight: Sight | None = None) -> list[Step]:
         """Return what is due now. OSError when nobody can look."""
         return plan(
-            self._look(),
-            self._believed_limits,
+            *(sight or self.sight()),
             now_sec=_now_sec(),
             free_bytes=self._free(),
             unpackable=self._unpackable,
@@ -155,17 +162,16 @@ class Cleaner:
             yield from done
         notes.sweep(self._places)
 
-    def unfinished(self) -> list[Kept]:
+    def unfinished(self, sight: Sight | None = None) -> list[Kept]:
         """Return the sealed files that nobody has indexed and counted yet."""
-        return [
-            kept for kept in self._look() if kept.is_sealed and not notes.is_finished(self._places, kept.name)
-        ]
+        there = sight.kept if sight else self._look()
+        return [kept for kept in there if kept.is_sealed and not notes.is_finished(self._places, kept.name)]
 
     def finish(self) -> Iterator[str]:
         """Index and count them, and yield their names, but of what cannot be read. OSError as `run`."""
         for kept in self.unfinished():
             try:
-                notes.finish(self._places, kept, Access.of(self._settings), self._beat)
+                notes.finish(self._places, kept, self._access, self._beat)
             except OSError:
                 continue  # damaged, gone meanwhile, or no room: verify has to say which, not the catalog
             yield kept.name

@@ -63,8 +63,7 @@ def leave_note(places: Places, settings: Settings) -> None:
     note = {name: getattr(settings, name) for name in NAMES}
     path = places.belongings_dir / _NOTE
     if files.read_json(path) != orjson.loads(orjson.dumps(note)):
-        data = orjson.dumps(note, option=orjson.OPT_INDENT_2)
-        files.replace(path, data, is_only_writer=True, give=Access.of(settings).give_file)
+        files.write_json(path, note, is_only_writer=True, give=Access.of(settings).give_file)
 
 
 def noted(places: Places) -> dict[str, Any]:

@@ -18,7 +18,7 @@ The tests are property/test_keeping_plans.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class Limits:
     """What stays free on the volume."""
     pack_after_sec: float | None = None
     """How long after the end of its period a file is packed; None: never, for no reason."""
+
+    def stretched(self, sec: float) -> Limits:
+        """Return the same with so much more time until files are too old; where none is, there stays none."""
+        return replace(self, retention_sec=self.retention_sec + sec) if self.retention_sec else self
 
 
 def plan(

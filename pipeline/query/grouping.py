@@ -87,8 +87,7 @@ def grouped(records: Iterable[Record], fields: Sequence[str]) -> dict[Any, Group
         if type(duration) is float or type(duration) is int:
             durations[key].add(duration)
     return {
-        key: _group(count, durations.get(key) or Durations())
-        for key, count in sorted(counts.items(), key=lambda item: -item[1])
+        key: _group(count, durations[key]) for key, count in sorted(counts.items(), key=lambda item: -item[1])
     }
 
 

@@ -47,7 +47,7 @@ class Pruner:
 
     def ranges(self, source: Source, *, is_backwards: bool = False) -> list[Range] | None:
         """Return the parts, of whole lines, in unpacked bytes; None for all of it. OSError as reading."""
-        if not self._is_of_use or source.packing == "gz" or source.size <= SMALL_BYTES:
+        if not self._is_of_use or not _is_indexed(source):
             return None
         # The last records of a time are found sooner than an index is made.
         makes = not is_backwards or self._ids or self._types
@@ -78,7 +78,7 @@ def refresh(
 
     With an `access` it is made where all readers share it, for these. `beat` is called at each block.
     """
-    if source.packing != "gz" and source.size > SMALL_BYTES:
+    if _is_indexed(source):
         _made(Index(log_dir, source, access), blocks_of(log_dir, source.stem), source, ALL_BYTES, beat)
 
 
@@ -89,10 +89,15 @@ def indexed(log_dir: Path, source: Source, bytes_max: int) -> tuple[Index, Seque
     return index, blocks
 
 
+def _is_indexed(source: Source) -> bool:
+    """Whether parts of a file can be read by themselves, and it is not read whole anyhow."""
+    return source.packing != "gz" and source.size > SMALL_BYTES
+
+
 def _made(
     index: Index, blocks: Sequence[Block], source: Source, bytes_max: int, beat: Callable[[], None]
 ) -> None:
-    if all(index.of(block) is not None for block in blocks):
+    if not bytes_max or all(index.of(block) is not None for block in blocks):
         return
     with opened(source) as (file, raw):
         frames = frames_of(raw) if file.packing == "zst" else None

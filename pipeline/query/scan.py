@@ -72,9 +72,10 @@ class Scan:
         """What to search by; empty: nothing; None: not known yet."""
         self._is_dense = False
         self._stamp = _stamp_needles(question)
-        # A line is compared as it is: a quote follows the timestamp, and # is the next sign.
-        self._low = START + question.first.encode()
-        self._high = START + (question.last.encode() + b"#" if question.last else b"~")
+        # Lines of the span are from `low` on and below `high`, compared as they are: a quote follows the
+        # timestamp, and # is the next sign.
+        self.low = START + question.first.encode()
+        self.high = START + (question.last.encode() + b"#" if question.last else b"~")
 
     @property
     def looks_back(self) -> bool:
@@ -100,7 +101,7 @@ class Scan:
 
     def _own(self, lines: Iterator[Line], name: str, base: int) -> Iterator[Found]:
         """Yield the records of lines of a file of ours. One loop: each call in it costs every record."""
-        low, high, has_span, holds = self._low, self._high, self._question.has_span, self._holds
+        low, high, has_span, holds = self.low, self.high, self._question.has_span, self._holds
         loads, new, middle, common_of = orjson.loads, tuple.__new__, _MIDDLE, _COMMON
         for line, start in lines:
             if not low <= line < high:  # not in the span, or none of ours
@@ -150,7 +151,7 @@ class Scan:
 
 def own_record(line: bytes) -> Record | None:
     """Return the record that a line of a file of ours is, None when it is none."""
-    if not line.startswith(START) or line[STAMP.stop - 1 : STAMP.stop + 2] != _STAMP_END:
+    if not line.startswith(START) or line[_MIDDLE] != _STAMP_END:
         return None
     try:
         record = orjson.loads(line)

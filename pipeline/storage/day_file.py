@@ -7,14 +7,17 @@ It is opened O_APPEND: bytes that a person adds between our look and our write a
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pipeline.host import failpoint, files
+from pipeline.limits import MIB
 from pipeline.storage import holding, naming
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.settings import Settings
     from pipeline.storage.grip import Grip
     from pipeline.storage.naming import DayName
 
@@ -25,6 +28,11 @@ TRUNCATED: Final = "truncated"
 FOREIGN: Final = "foreign_bytes"
 FULL: Final = "full"
 """Nobody did anything to it: it is as long as `rotate_max_mb` allows."""
+
+
+def bytes_max(settings: Settings) -> int:
+    """Return how long a file may become; a record that is longer has one of its own."""
+    return int(settings.rotate_max_mb * MIB) or sys.maxsize
 
 
 class DayFile:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.host import clock, failpoint, files
-from pipeline.limits import MIB, SEAL_AFTER_SEC
+from pipeline.limits import SEAL_AFTER_SEC
 from pipeline.records.periods import period_of
 from pipeline.storage import departed, holding, naming, quarantine, stored
-from pipeline.storage.day_file import DELETED, FOREIGN, FULL, INTACT, MOVED, DayFile
+from pipeline.storage.day_file import DELETED, FOREIGN, FULL, INTACT, MOVED, DayFile, bytes_max
 from pipeline.storage.directories import Access
 from pipeline.storage.manifest import SUFFIX
 from pipeline.storage.manifests import Manifests
@@ -107,8 +106,8 @@ class Days:
 
     @property
     def part_bytes_max(self) -> int:
-        """How long a file may become; a record that is longer has one of its own."""
-        return int(self._settings.rotate_max_mb * MIB) or sys.maxsize
+        """How long a file may become: see `day_file.bytes_max`."""
+        return bytes_max(self._settings)
 
     def _is_full(self, file: DayFile, coming: int) -> bool:
         return file.size > 0 < coming and file.size + coming > self.part_bytes_max

@@ -70,7 +70,7 @@ KEEPING = (
     (
         "a clock is believed whatever it says",
         _LEAPS + "a_clock_that_is_a_year_ahead_for_a_while_makes_no_file_old_enough",
-        ((_CLEANER, "limits.retention_sec + belief.ahead_sec(self._places))", "limits.retention_sec)"),),
+        ((_CLEANER, "self._limits.stretched(belief.ahead_sec(self._places))", "self._limits"),),
     ),
     (
         "a leap that waits is believed with the one before",

@@ -164,4 +164,9 @@ VOLUMES = (
         "../integration/test_cli_standstill.py::test_a_command_that_waits_says_so_and_goes_on",
         (("pipeline/cli/standstill.py", " or place.startswith(_IN_WAIT)", ""),),
     ),
+    (
+        "a host application is forked and watched",
+        "../integration/test_cli_standstill.py::test_inside_of_an_application_nothing_is_watched",
+        (("pipeline/cli/standstill.py", " or ctx.obj is not None", ""),),
+    ),
 )

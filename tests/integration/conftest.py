@@ -108,7 +108,12 @@ def held() -> Iterator[Callable[..., Callable[[], object]]]:
         )
         holders.append(process)
         assert process.stdout.readline() == "held\n"
-        return process.kill
+
+        def let_go() -> None:
+            process.kill()
+            process.wait()
+
+        return let_go
 
     yield hold
     for process in holders:

@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,17 +40,6 @@ def logs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     report = verify(tmp_path / "logs")
     assert not report.findings
     assert not account(tmp_path / "logs").faulty
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from pipeline.host.locks import RecordLock
-
-assert (lock := RecordLock(Path(sys.argv[1]))).try_acquire()
-print("held", flush=True)
-sys.stdin.read()
-"""
 
 
 def clean(logs: Path, **limits: float) -> list[Done]:
@@ -160,26 +146,17 @@ def test_a_file_that_somebody_appends_to_stays(logs: Path) -> None:
     assert names(logs) == day_names(DAYS[0], DAYS[-1])
 
 
-def test_a_file_of_an_instance_that_works_elsewhere_is_left_to_that_one(logs: Path) -> None:
+def test_a_file_of_an_instance_that_works_elsewhere_is_left_to_that_one(
+    logs: Path, held: Callable[[Path], Callable[[], object]]
+) -> None:
     """Its append lock is held on another host, say; once it is gone, its files are anybody's to keep."""
     other = logs / f"{DAYS[0]}.i1a2b3c4d.jsonl"
     other.write_bytes(b"")
-    with elsewhere(logs):
-        (done,) = [one for one in clean(logs, retention_sec=4.4 * DAY_SEC) if one.trouble]
-        assert (done.file, done.is_fault, other.exists()) == (other.name, False, True)
+    let_go = held(logs / ".pipeline" / "append.i1a2b3c4d.lock")
+    (done,) = [one for one in clean(logs, retention_sec=4.4 * DAY_SEC) if one.trouble]
+    assert (done.file, done.is_fault, other.exists()) == (other.name, False, True)
+    let_go()
     assert [one.file for one in clean(logs, retention_sec=4.4 * DAY_SEC)] == [other.name]
-
-
-@contextmanager
-def elsewhere(logs: Path) -> Iterator[None]:
-    """Let the instance i1a2b3c4d work elsewhere meanwhile."""
-    lock = logs / ".pipeline" / "append.i1a2b3c4d.lock"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        yield
-        holder.stdin.close()
 
 
 @pytest.mark.parametrize("limit", ["max_files", "max_total_bytes"])

@@ -2,8 +2,7 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ from pipeline.verification import account, verify
 
 NAMES = [f"{day}.jsonl" for day in DAYS]
 NONE_LEAVE = {"retention_days": 0, "max_total_size_mb": 0, "min_free_mb": 0, "compression": "none"}
-HOLD = """
-import sys
-from pathlib import Path
-from pipeline.host.locks import RecordLock
-
-assert (lock := RecordLock(Path(sys.argv[1]))).try_acquire()
-print("held", flush=True)
-sys.stdin.read()
-"""
 APP = """
     import json, os
     import pipeline
@@ -120,19 +110,17 @@ def test_a_running_application_cleans_up_by_a_call(site: Site) -> None:
     assert [record["file"] for record in site.of_type("file_expired")] == NAMES
 
 
-def test_a_keeper_that_is_at_work_is_waited_for(site: Site) -> None:
+def test_a_keeper_that_is_at_work_is_waited_for(
+    site: Site, held: Callable[[Path], Callable[[], object]]
+) -> None:
     """One at a time: whoever has the keeper lock."""
     lock = keeper_lock_of(site.places)
     lock.close()
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        command = start(site, "cleanup", "--retention", "30d", "--json")
-        with pytest.raises(subprocess.TimeoutExpired):
-            command.process.wait(2.0)
-        assert there(site) == NAMES
-        holder.stdin.close()
-        holder.wait()
+    let_go = held(lock.path)
+    command = start(site, "cleanup", "--retention", "30d", "--json")
+    with pytest.raises(subprocess.TimeoutExpired):
+        command.process.wait(2.0)
+    assert there(site) == NAMES
+    let_go()
     assert command.wait() == 0
     assert there(site) == []

@@ -5,16 +5,14 @@ import os
 import select
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from support.commands import PIPELINE
-from support.fuse_process import need_fuse
 from support.fuse_rules import RuledDirectory
 from support.waiting import HANG_SEC
 
-from pipeline.cli import log_command
+from pipeline.cli import log_command, standstill
 from pipeline.cli.exit_codes import Exit
 
 pytestmark = pytest.mark.faults
@@ -23,8 +21,8 @@ pytestmark = pytest.mark.faults
 class Hanging:
     """An empty log directory that hangs, and the commands over it."""
 
-    def __init__(self, place: Path) -> None:
-        self.ruled = RuledDirectory(place)
+    def __init__(self, ruled: RuledDirectory) -> None:
+        self.ruled = ruled
         self.log_dir = self.ruled.path / "logs"
         self.log_dir.mkdir()
         self.ruled.set("* /logs* hang")
@@ -48,14 +46,12 @@ class Hanging:
         for process in self._started:
             process.kill()
             process.communicate()
-        self.ruled.end()
 
 
 @pytest.fixture
-def hanging(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Hanging]:
+def hanging(ruled: RuledDirectory) -> Iterator[Hanging]:
     """Give one that is healed in the end."""
-    need_fuse(need_tool)
-    made = Hanging(tmp_path)
+    made = Hanging(ruled)
     yield made
     made.end()
 
@@ -84,11 +80,16 @@ def test_a_command_that_waits_says_so_and_goes_on(hanging: Hanging) -> None:
     assert running.wait(HANG_SEC) == Exit.DONE
 
 
-def test_inside_of_an_application_nothing_is_watched(hanging: Hanging) -> None:
+@pytest.mark.parametrize("line", ["/log", "/log --timeout 1"])
+def test_inside_of_an_application_nothing_is_watched(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
     """Its process is not ours to fork or to end."""
+    monkeypatch.setattr(standstill, "Standstill", lambda *_: pytest.fail("somebody watches"))
     hanging.heal()
-    before = threading.active_count()
-    code = log_command("/log --timeout 1", log_dir=hanging.log_dir, stream=io.StringIO())
+    before, pid = threading.active_count(), os.getpid()
+    code = log_command(line, log_dir=hanging.log_dir, stream=io.StringIO())
+    assert os.getpid() == pid
     assert code == Exit.DONE
     assert threading.active_count() == before
 

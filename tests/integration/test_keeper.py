@@ -11,6 +11,7 @@ import psutil
 import pytest
 from support.apps import App, Site
 from support.archive import DAYS, at_rest
+from support.noted import unknown_blocks
 from support.packing import archive, day_files
 from support.rig import Rig
 from support.unpacking import content
@@ -23,8 +24,6 @@ from pipeline.keeping.cleaning import Cleaner
 from pipeline.paths import places_for
 from pipeline.query import index
 from pipeline.query.blocks import blocks_of
-from pipeline.query.cuts import Cuts
-from pipeline.query.sources import sources
 from pipeline.settings import Settings
 from pipeline.storage.fence import keeper_lock_of
 from pipeline.verification import account, verify
@@ -180,10 +179,8 @@ def test_a_day_that_is_over_has_its_index_before_anybody_asks(tmp_path: Path) ->
         path = index.path_of(site.log_dir, DAYS[0])
         until(path.exists, "an index", PATIENCE_SEC)
         until(lambda: report.load(site.places)["state"] == "done", "its end", PATIENCE_SEC)
-        [source] = sources(site.log_dir, "2025-11-21", "2025-11-21", Cuts(site.log_dir))
-        known, blocks = index.Index(site.log_dir, source), blocks_of(site.log_dir, DAYS[0])
-        assert len(blocks) > 1
-        assert all(known.of(block) is not None for block in blocks)
+        assert len(blocks_of(site.log_dir, DAYS[0])) > 1
+        assert unknown_blocks(site.log_dir)[DAYS[0]] == 0
         end(site, app)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.archive import DAYS, at_rest
+from support.noted import indexable, unknown_blocks
 from support.packing import archive
 
 from pipeline import LogQueryEngine
@@ -14,10 +15,7 @@ from pipeline.keeping import notes
 from pipeline.keeping.cleaning import Cleaner
 from pipeline.keeping.plan import Limits
 from pipeline.paths import places_for
-from pipeline.query import index, pruning
-from pipeline.query.blocks import blocks_of
-from pipeline.query.cuts import Cuts
-from pipeline.query.sources import sources
+from pipeline.query import index
 from pipeline.settings import Settings
 
 FOREIGN = ("notes.txt", "2025-1-1.jsonl.index", ".2025-11-21.jsonl.index.old", "2025-11-20.jsonl.json.bak")
@@ -36,10 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def logs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a copy of it, where small files have an index, too; what only users have is in `cache`."""
-    monkeypatch.setattr(pruning, "SMALL_BYTES", 0)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    shutil.copytree(made, tmp_path / "logs")
-    return tmp_path / "logs"
+    return indexable(made, tmp_path, monkeypatch)
 
 
 def cleaner(logs: Path, beat: object = lambda: None, limits: Limits | None = None, **more: object) -> Cleaner:
@@ -60,15 +55,6 @@ def noted(logs: Path, directory: str) -> list[str]:
 def indexes(*days: str) -> list[str]:
     """Return what indexes are called."""
     return [f"{day}.index" for day in days]
-
-
-def unknown_blocks(logs: Path) -> dict[str, int]:
-    """Return how many blocks of each file nobody has indexed."""
-    found = {}
-    for source in sources(logs, "", "", Cuts(logs)):
-        known = index.Index(logs, source)
-        found[source.stem] = sum(known.of(block) is None for block in blocks_of(logs, source.stem))
-    return found
 
 
 def test_a_finished_file_has_its_index_before_anybody_asks(logs: Path) -> None:

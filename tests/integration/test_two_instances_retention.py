@@ -3,9 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from support.apps import App
@@ -19,13 +17,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 PATIENCE_SEC = 150.0
 QUIET = {"retention_days": 0, "max_total_size_mb": 0, "min_free_mb": 0, "compression": "none"}
 IN_A_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-
-
-@pytest.fixture
-def state_site(tmp_path: Path) -> Iterator[StateSite]:
-    """Give a site that ends with the test."""
-    with StateSite(tmp_path / "site") as site:
-        yield site
 
 
 def inside(site: StateSite, **options: object) -> App:

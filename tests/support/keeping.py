@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline.keeping.cleaning import Cleaner, Done
+from pipeline.keeping.cleaning import Cleaner
 from pipeline.keeping.plan import Limits
 from pipeline.storage.fence import keeper_lock_of
 from pipeline.storage.grip import Grip
@@ -25,14 +26,12 @@ LIMITS = (
 """What keepers go by; the first lets nothing leave."""
 
 
-def run(places: Places, settings: Settings, limits: Limits) -> list[Done]:
-    """Do what is due, as `workers/keeper` does; return what was done. A disk that refuses ends it."""
-    found: list[Done] = []
+def run(places: Places, settings: Settings, limits: Limits) -> None:
+    """Do what is due, as `workers/keeper` does. A disk that refuses ends it."""
     grip = Grip(places)
     with suppress(OSError):
         grip.check()
         if keeper_lock_of(grip.places).try_acquire():
             cleaner = Cleaner(grip.places, settings, limits=limits, grip=grip)
-            found += [done for done in cleaner.run() if not done.trouble]
-            list(cleaner.finish())
-    return found
+            for _ in itertools.chain(cleaner.run(), cleaner.finish()):
+                pass

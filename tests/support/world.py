@@ -64,8 +64,6 @@ class World(Rig):
         self._commands = 0
         self._rung = b""
         self._next_tag = 0
-        self.kept: list[Any] = []
-        """What keepers have done."""
         super().__init__(**settings)
 
     # -- the steps of a script
@@ -167,7 +165,7 @@ class World(Rig):
         """Let a keeper pack what is sealed, and let leave what one of `LIMITS` has too much."""
 
         def keep() -> None:
-            self.kept += keeping.run(self.places, self.settings, keeping.LIMITS[which])
+            keeping.run(self.places, self.settings, keeping.LIMITS[which])
 
         self._beside(Actor("keeper"), step, keep)
 
