@@ -116,8 +116,10 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("missing", "missing", 0, takes_worst=True),
     ),
     "log-start": (
+        Metric("first_ms", "no index ms"),
         Metric("hour_ms", "--since 1h ms"),
         Metric("hour_cpu_ms", "CPU ms"),
+        Metric("errors_ms", "its errors ms"),
         Metric("tail_ms", "--tail 50 ms"),
         Metric("tail_cpu_ms", "CPU ms"),
         Metric("jsonl_ms", "as jsonl ms"),
